@@ -1,0 +1,1 @@
+//! The life of a process: logs, readiness, supervision, shutdown, admin HTTP.

@@ -1,0 +1,1 @@
+//! Generated messages and service of the Kubernetes KMS v2 API.

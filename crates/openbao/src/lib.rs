@@ -1,0 +1,4 @@
+//! The OpenBao client: pinned TLS, login and token life, Transit.
+
+pub mod error;
+pub mod transit;

@@ -1,0 +1,1 @@
+//! Strings as Go's encoding/json writes them with HTML escaping on.
