@@ -1,6 +1,16 @@
 //! Time and waiting as values: clocks, Go durations, back-off.
+//!
+//! Modules from the ground floor to the roof; each uses only what stands above it.
 
 use std::time::Duration;
+
+mod backoff;
+mod clock;
+mod duration;
+
+pub use backoff::{Backoff, BackoffError};
+pub use clock::{ManualClock, SystemClock};
+pub use duration::{DurationError, GoDuration, parse_duration};
 
 /// Both clocks at one instant. Passed into every decision; never read inside one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
