@@ -1,0 +1,58 @@
+# One entry point for every chore, the same at home and in CI.
+#
+#   make demo    install what is missing, build, show the main job end to end
+#   make test    install what is missing, build, run all tests
+#   make lint    formatting, clippy, cargo deny, documentation, generated files
+#   make bench   cost of a call next to an empty handler, one table
+#   make nightly what takes too long for every change: many more random cases
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := $(CURDIR)/build/bin
+RUST_BIN := $(CURDIR)/target/debug
+export PROVIDER_BIN := $(RUST_BIN)/bao-kms-provider
+export BAO_DEV_BIN := $(RUST_BIN)/bao-dev
+export ETCD_BIN := $(BIN)/etcd
+export APISERVER_BIN := $(BIN)/apiserver
+
+.PHONY: help setup build conformance-build demo test test-rust test-conformance lint bench nightly clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+setup:
+	@scripts/setup.sh
+
+build: setup
+	@scripts/step.sh "building bao-kms-provider and bao-dev" cargo build --locked --package provider --package bao-dev
+
+conformance-build: setup
+	@scripts/conformance-build.sh
+
+demo: build conformance-build
+	@$(BIN)/demo
+
+test: test-rust test-conformance
+
+test-rust: setup
+	cargo test --locked --workspace
+
+# The tests' own build of the two programs, so that nothing is compiled twice.
+test-conformance: conformance-build
+	@scripts/step.sh "building bao-kms-provider and bao-dev" cargo test --locked --workspace --no-run
+	cd conformance && "$$(../scripts/setup-go.sh)" test -count=1 -timeout 15m ./...
+
+lint:
+	@scripts/lint.sh
+
+bench: build
+	@scripts/bench.sh
+
+nightly: test
+	PROPTEST_CASES=20000 cargo test --locked --workspace --release
+
+clean:
+	rm -rf build
+	cargo clean

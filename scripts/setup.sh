@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Makes sure that what a build needs is there: a C compiler and linker, Rust, Go.
+# Installs Debian packages where it may; otherwise says which ones to install.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if ! command -v cargo >/dev/null; then
+    echo "Rust is missing: install the stable toolchain, 1.95 or later, and run this again." >&2
+    exit 1
+fi
+need=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+have=$(rustc --version | cut -d' ' -f2)
+if [ "$(printf '%s\n%s\n' "$need" "$have" | sort -V | head -n 1)" != "$need" ]; then
+    echo "Rust $have is too old: $need or later is needed (rustup update stable)." >&2
+    exit 1
+fi
+
+missing=()
+command -v cc >/dev/null || missing+=(gcc libc6-dev)
+command -v make >/dev/null || missing+=(make)
+command -v git >/dev/null || missing+=(git)
+[ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+if [ ${#missing[@]} -gt 0 ]; then
+    scripts/apt-install.sh "${missing[@]}"
+fi
+scripts/setup-go.sh >/dev/null
