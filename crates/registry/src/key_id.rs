@@ -11,7 +11,7 @@ const DOMAIN: &str = "openbao-kubernetes-kms/key-id/v1";
 const PREFIX: &str = "obk2.";
 const LENGTH: usize = 48;
 
-/// A well-formed key_id (spec page 10). Public by design; logs and metrics show [`KeyId::hash`].
+/// A well-formed key_id. Public by design; logs and metrics show [`KeyId::hash`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId(String);
 
@@ -80,5 +80,76 @@ impl KeyId {
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const GOOD: &str = "obk2.ig7zS9_yvQrdlcvWgJUhA5q_fQYupc5jRX5MzhAMQSk";
+
+    fn scope(parts: &[String; 6]) -> Scope {
+        let [provider, cluster, instance, namespace, mount, lineage] = parts.clone();
+        Scope {
+            provider_name: provider,
+            cluster_id: cluster,
+            openbao_instance_id: instance,
+            openbao_namespace: namespace,
+            transit_mount_id: mount,
+            key_lineage_id: lineage,
+        }
+    }
+
+    #[test]
+    fn only_48_characters_that_decode_to_32_bytes_are_well_formed() {
+        assert_eq!(KeyId::parse(GOOD).unwrap().as_str(), GOOD);
+        let longer = format!("{GOOD}A");
+        let other_prefix = GOOD.replace("obk2", "obk1");
+        let upper_prefix = GOOD.replace("obk2", "OBK2");
+        let standard_alphabet = GOOD.replace('_', "/");
+        let padded = format!("{}=", &GOOD[..47]);
+        let spaced = format!(" {}", &GOOD[..47]);
+        let new_line = format!("{}\n", &GOOD[..47]);
+        let not_ascii = format!("{}\u{e9}", &GOOD[..46]);
+        let table = [
+            "",
+            "obk2.",
+            &GOOD[..47],
+            &*longer,
+            &*other_prefix,
+            &*upper_prefix,
+            &*standard_alphabet,
+            &*padded,
+            &*spaced,
+            &*new_line,
+            &*not_ascii,
+        ];
+        for text in table {
+            assert_eq!(KeyId::parse(text), Err(MalformedKeyId), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn different_scopes_versions_and_creation_times_have_different_ids(
+            a in prop::array::uniform6("[a-c]{0,2}"),
+            b in prop::array::uniform6("[a-c]{0,2}"),
+            (version_a, version_b) in (1_u64..3, 1_u64..3),
+            (created_a, created_b) in (1_i64..3, 1_i64..3),
+        ) {
+            let first = KeyId::derive(&scope(&a), version_a, created_a);
+            let second = KeyId::derive(&scope(&b), version_b, created_b);
+            let same = a == b && version_a == version_b && created_a == created_b;
+            prop_assert_eq!(first == second, same);
+            prop_assert_eq!(KeyId::parse(first.as_str()), Ok(first));
+        }
+
+        #[test]
+        fn arbitrary_text_never_panics(text in any::<String>()) {
+            let _ = KeyId::parse(&text);
+        }
     }
 }

@@ -1,10 +1,19 @@
 //! The frozen formats, the key registry on disk, and the pure decisions about rotation and health.
 //!
-//! Modules from the ground floor to the roof; each uses only what stands above it.
+//! Modules from the ground floor to the roof, one floor a paragraph; each uses only what
+//! stands above it.
 
-pub mod gojson;
-pub mod key_id;
+pub mod ciphertext;
+mod gojson;
 pub mod reading;
-pub mod record;
 pub mod scope;
+
+pub mod fingerprint;
+pub mod key_id;
+
+pub mod annotations;
+pub mod record;
+
+mod aad;
+
 pub mod snapshot;

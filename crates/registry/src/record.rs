@@ -2,7 +2,7 @@
 
 use crate::key_id::KeyId;
 
-/// What may be done with a version (spec page 10, "Record states").
+/// What may be done with a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RecordState {
     /// The one write key.

@@ -1,0 +1,3 @@
+//! The registry against files and golden vectors.
+
+mod wire;
