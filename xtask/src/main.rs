@@ -1,10 +1,11 @@
-//! Chores of the repository: `cargo xtask generate [--check]`.
+//! Chores of the repository: `cargo xtask generate [--check]`, `cargo xtask house`.
 
 mod generate;
+mod house;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask generate [--check]";
+const USAGE: &str = "usage: cargo xtask generate [--check] | house";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -12,6 +13,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         ["generate"] => generate::write(),
         ["generate", "--check"] => generate::check(),
+        ["house"] => house::check(),
         _ => Err(USAGE.into()),
     };
     match outcome {
