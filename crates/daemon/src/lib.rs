@@ -3,9 +3,9 @@
 //! Nothing here knows what the process is for. Modules from the ground floor to the roof;
 //! each uses only what stands above it.
 
-pub mod admin;
 pub mod harden;
 pub mod logging;
 pub mod notify;
 pub mod shutdown;
 pub mod supervisor;
+pub mod admin;
