@@ -1,0 +1,471 @@
+//! The rotation state machine: pending -> active -> retired, or rejected.
+//!
+//! Pure: records and one observation go in, a decision comes out. The records in the
+//! decision are one generation; whoever acts on it writes them to disk first and publishes
+//! second. When the write fails, the next observation leads to the same decision again.
+
+mod judge;
+mod ledger;
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use pace::Now;
+
+pub use self::ledger::{Change, Transition};
+use self::{judge::Judged, ledger::Ledger};
+use crate::{
+    confirm::{APART, Confirm, Opinion},
+    finding::Finding,
+    key_id::KeyId,
+    profile,
+    reading::KeyMetadata,
+    record::{Record, RecordState},
+    scope::Scope,
+};
+
+/// Agreeing reads of a catch-up.
+const CATCH_UP_READS: u32 = 3;
+
+/// How careful a rotation is.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// `rotation.activationDelay`
+    pub activation_delay: Duration,
+    /// `rotation.requireStableObservationCount`, at least 1.
+    pub stable_count: u32,
+    /// `status.probeInterval`
+    pub probe_interval: Duration,
+}
+
+/// What a metadata probe was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Both reads were answered.
+    Metadata {
+        /// The mount's `disable_upsert`.
+        disable_upsert: bool,
+        /// The key.
+        key: KeyMetadata,
+    },
+    /// The key does not exist (404).
+    KeyMissing,
+    /// Reading the key is denied (a wrapped 403).
+    KeyDenied,
+    /// The mount's configuration does not exist (404).
+    UpsertMissing,
+    /// Reading the mount's configuration is denied (a wrapped 403).
+    UpsertDenied,
+}
+
+/// One answered metadata probe. A read that failed in any other way is no observation.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    /// What was answered.
+    pub answer: Answer,
+    /// Whether no earlier request used the connection.
+    pub new_connection: bool,
+    /// When.
+    pub now: Now,
+}
+
+/// What an observation is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Taken as true.
+    Accepted,
+    /// A lagging standby could have invented it: nothing changed.
+    Unconfirmed,
+    /// It contradicts itself: as good as no answer.
+    Inconsistent,
+}
+
+/// What to do besides waiting for the next probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Nothing.
+    Nothing,
+    /// Read again on a new connection after this time.
+    Again(Duration),
+    /// Try to encrypt and decrypt with this version; see [`Machine::promotion`].
+    Trial(Trial),
+}
+
+/// A pending version that is due, and only has to show that it works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// The pending record.
+    pub key_id: KeyId,
+    /// The explicit version to ask for.
+    pub version: u64,
+}
+
+/// What follows from one observation.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// What the observation is worth.
+    pub reading: Reading,
+    /// All records of the next generation, or nothing to write.
+    pub records: Option<Vec<Record>>,
+    /// What to ask next, once `records` are on disk.
+    pub ask: Ask,
+    /// Everything definite that is wrong now; healthy needs an empty list.
+    pub findings: Vec<Finding>,
+    /// For the log, once `records` are on disk.
+    pub transitions: Vec<Transition>,
+}
+
+/// The memory of one process: doubts, delays and the catch-up at its start.
+#[derive(Debug)]
+pub struct Machine {
+    settings: Settings,
+    scope: Arc<Scope>,
+    confirm: Confirm<Answer>,
+    standing: Vec<Finding>,
+    counted: Option<(KeyId, Duration)>,
+    delay: Option<Delay>,
+    start: Start,
+    due: Option<KeyId>,
+}
+
+#[derive(Debug)]
+struct Delay {
+    key_id: KeyId,
+    mono: Duration,
+    wall: i64,
+}
+
+#[derive(Debug)]
+enum Start {
+    /// No accepted answer yet.
+    Unjudged,
+    /// The newest version is old, so other nodes write with it already.
+    CatchingUp {
+        key_id: KeyId,
+        reads: u32,
+        last: Duration,
+    },
+    /// From now on versions are promoted in the ordinary way only.
+    Over,
+}
+
+impl Machine {
+    /// A process that has just started.
+    #[must_use]
+    pub fn new(settings: Settings, scope: Arc<Scope>) -> Self {
+        Self {
+            settings,
+            scope,
+            confirm: Confirm::default(),
+            standing: Vec::new(),
+            counted: None,
+            delay: None,
+            start: Start::Unjudged,
+            due: None,
+        }
+    }
+
+    /// Decides what `observation` means for `records`, which are those on disk (empty before
+    /// bootstrap).
+    pub fn observe(&mut self, records: &[Record], observation: &Observation) -> Decision {
+        self.due = None;
+        let finding = match &observation.answer {
+            Answer::Metadata {
+                disable_upsert,
+                key,
+            } => return self.observe_key(records, *disable_upsert, key, observation),
+            Answer::KeyMissing => Finding::KeyMissing,
+            Answer::KeyDenied => Finding::KeyDenied,
+            Answer::UpsertMissing => Finding::UpsertMissing,
+            Answer::UpsertDenied => Finding::UpsertDenied,
+        };
+        match self.hear(observation) {
+            Opinion::AskAgain(after) => self.unconfirmed(after),
+            Opinion::Confirmed => {
+                self.standing.retain(Finding::contradicts_history);
+                self.standing.push(finding);
+                self.decided(Reading::Accepted)
+            }
+        }
+    }
+
+    fn observe_key(
+        &mut self,
+        records: &[Record],
+        disable_upsert: bool,
+        key: &KeyMetadata,
+        observation: &Observation,
+    ) -> Decision {
+        if judge::is_inconsistent(key) {
+            return self.decided(Reading::Inconsistent);
+        }
+        let mut definite = profile::judge(key);
+        if !disable_upsert {
+            definite.push(Finding::UpsertAllowed);
+        }
+        let active = records.iter().find(|r| r.state == RecordState::Active);
+        let Some(active) = active else {
+            return self.bootstrap(definite, key, observation.now);
+        };
+        let judged = judge::compare(records, active, key);
+        definite.extend(judged.definite.iter().cloned());
+        if judged.in_doubt() || self.seems_cured(&definite) {
+            if let Opinion::AskAgain(after) = self.hear(observation) {
+                // What is definite holds at once, whoever said it; nothing is taken back.
+                for finding in definite {
+                    if !self.standing.contains(&finding) {
+                        self.standing.push(finding);
+                    }
+                }
+                return self.unconfirmed(after);
+            }
+        } else {
+            self.confirm.clear();
+        }
+        self.accepted(records, active, definite, judged, key, observation.now)
+    }
+
+    /// An answer that no longer shows a contradiction which stood until now.
+    fn seems_cured(&self, definite: &[Finding]) -> bool {
+        let contradicts = Finding::contradicts_history;
+        self.standing.iter().any(contradicts) && !definite.iter().any(contradicts)
+    }
+
+    fn bootstrap(&mut self, mut findings: Vec<Finding>, key: &KeyMetadata, now: Now) -> Decision {
+        self.confirm.clear();
+        let first = judge::created(key, 1).filter(|_| profile::is_virgin(key));
+        if first.is_none() {
+            findings.push(if profile::is_virgin(key) {
+                Finding::CreationUnknown { version: 1 }
+            } else {
+                Finding::NotVirgin {
+                    latest: key.latest_version,
+                    available: key.min_available_version,
+                    decryption: key.min_decryption_version,
+                    encryption: key.min_encryption_version,
+                }
+            });
+        }
+        self.standing = findings;
+        let mut decision = self.decided(Reading::Accepted);
+        if let (Some(created), true) = (first, self.standing.is_empty()) {
+            let mut ledger = Ledger::new(&self.scope, now.wall, &[]);
+            ledger.bootstrap(created);
+            self.start = Start::Over;
+            decision.records = Some(ledger.records);
+            decision.transitions = ledger.transitions;
+        }
+        decision
+    }
+
+    fn accepted(
+        &mut self,
+        records: &[Record],
+        active: &Record,
+        definite: Vec<Finding>,
+        judged: Judged,
+        key: &KeyMetadata,
+        now: Now,
+    ) -> Decision {
+        self.standing = definite;
+        self.standing.extend(judged.doubtful);
+        if self.standing.iter().any(Finding::stops_progress) {
+            return self.decided(Reading::Accepted);
+        }
+        let scope = Arc::clone(&self.scope);
+        let mut ledger = Ledger::new(&scope, now.wall, records);
+        ledger.reject_lost_pending(key);
+        let before = newest(&ledger.records, key).cloned();
+        let was_rejected = before
+            .as_ref()
+            .is_some_and(|r| r.state == RecordState::Rejected);
+        let counts = !self.counted_recently(before.as_ref(), now);
+        ledger.admit_newer(key, active.version, counts, self.settings.stable_count);
+        let pending = newest(&ledger.records, key).filter(|r| r.state == RecordState::Pending);
+        self.judge_start(pending.filter(|_| !was_rejected), now);
+        let ask = if let Some(pending) = pending {
+            if before.is_none_or(|b| b.stable_count != pending.stable_count) {
+                self.counted = Some((pending.key_id.clone(), now.mono));
+            }
+            self.ask_about(pending, key.min_encryption_version > active.version, now)
+        } else {
+            self.delay = None;
+            Ask::Nothing
+        };
+        if let Start::CatchingUp { .. } = self.start {
+            self.standing.push(Finding::CatchingUp {
+                from: active.version,
+                to: key.latest_version,
+            });
+        }
+        let mut decision = self.decided(Reading::Accepted);
+        decision.ask = ask;
+        if ledger.records != records {
+            decision.records = Some(ledger.records);
+            decision.transitions = ledger.transitions;
+        }
+        decision
+    }
+
+    /// Repeated reads (after a doubt, during bootstrap) are not further observations: one
+    /// counts per probe interval, with room for jitter.
+    fn counted_recently(&self, newest: Option<&Record>, now: Now) -> bool {
+        let (Some(newest), Some((key_id, at))) = (newest, &self.counted) else {
+            return false;
+        };
+        newest.state == RecordState::Pending
+            && *key_id == newest.key_id
+            && now.mono.saturating_sub(*at) < self.settings.probe_interval / 2
+    }
+
+    fn judge_start(&mut self, pending: Option<&Record>, now: Now) {
+        let settings = &self.settings;
+        let rotation = settings.activation_delay + settings.probe_interval * settings.stable_count;
+        let is_old = |record: &&Record| {
+            let age = now.wall.saturating_sub(record.created_unix);
+            u64::try_from(age).is_ok_and(|age| Duration::from_secs(age) > rotation * 2)
+        };
+        let old = pending.filter(is_old);
+        match (&mut self.start, old) {
+            (Start::Over, _) => {}
+            (_, None) => self.start = Start::Over,
+            (
+                Start::CatchingUp {
+                    key_id,
+                    reads,
+                    last,
+                },
+                Some(record),
+            ) if *key_id == record.key_id => {
+                if now.mono.saturating_sub(*last) >= APART {
+                    *reads = reads.saturating_add(1);
+                    *last = now.mono;
+                }
+            }
+            (_, Some(record)) => {
+                self.start = Start::CatchingUp {
+                    key_id: record.key_id.clone(),
+                    reads: 1,
+                    last: now.mono,
+                };
+            }
+        }
+    }
+
+    fn ask_about(&mut self, pending: &Record, nobody_writes: bool, now: Now) -> Ask {
+        if let Start::CatchingUp { reads, last, .. } = &self.start
+            && *reads < CATCH_UP_READS
+        {
+            let due = last.saturating_add(APART);
+            return Ask::Again(due.saturating_sub(now.mono));
+        }
+        let catching_up = matches!(self.start, Start::CatchingUp { .. });
+        let stable = pending.stable_unix > 0 && pending.stable_count >= self.settings.stable_count;
+        if !stable {
+            self.delay = None;
+        }
+        // Asked in any case, so that the delay starts when the count is reached.
+        let delay_is_over = stable && self.delay_is_over(pending, now);
+        if !(catching_up || stable && nobody_writes || delay_is_over) {
+            return Ask::Nothing;
+        }
+        self.due = Some(pending.key_id.clone());
+        Ask::Trial(Trial {
+            key_id: pending.key_id.clone(),
+            version: pending.version,
+        })
+    }
+
+    /// On the wall clock since the stable time, and on this process's own clock since it first
+    /// saw the version stable. A stable time in the future counts as now, and so does one that
+    /// a clock set back has put there: the wall clock can lengthen the delay, never end it.
+    fn delay_is_over(&mut self, pending: &Record, now: Now) -> bool {
+        if self
+            .delay
+            .as_ref()
+            .is_none_or(|d| d.key_id != pending.key_id)
+        {
+            self.delay = Some(Delay {
+                key_id: pending.key_id.clone(),
+                mono: now.mono,
+                wall: pending.stable_unix,
+            });
+        }
+        let Some(delay) = &mut self.delay else {
+            return false;
+        };
+        delay.wall = delay.wall.min(now.wall);
+        let wall = u64::try_from(now.wall.saturating_sub(delay.wall)).unwrap_or(0);
+        let needed = self.settings.activation_delay;
+        Duration::from_secs(wall) >= needed && now.mono.saturating_sub(delay.mono) >= needed
+    }
+
+    /// The trial passed: the records of the generation in which the version becomes the write
+    /// key. `None` when an observation has since made it doubtful.
+    #[must_use]
+    pub fn promotion(
+        &self,
+        records: &[Record],
+        trial: &Trial,
+        now: Now,
+    ) -> Option<(Vec<Record>, Vec<Transition>)> {
+        if self.due.as_ref() != Some(&trial.key_id) {
+            return None;
+        }
+        let agreed = self.settings.stable_count.min(CATCH_UP_READS);
+        let mut ledger = Ledger::new(&self.scope, now.wall, records);
+        ledger
+            .promote(&trial.key_id, agreed)
+            .then_some((ledger.records, ledger.transitions))
+    }
+
+    /// The promotion is on disk: what it cures is over.
+    pub fn promoted(&mut self) {
+        self.start = Start::Over;
+        self.due = None;
+        self.delay = None;
+        self.standing.retain(|f| {
+            !matches!(
+                f,
+                Finding::CatchingUp { .. } | Finding::EncryptionBlocked { .. }
+            )
+        });
+    }
+
+    /// Everything definite that is wrong now.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.standing
+    }
+
+    fn hear(&mut self, observation: &Observation) -> Opinion {
+        let answer = observation.answer.clone();
+        self.confirm
+            .hear(answer, observation.new_connection, observation.now.mono)
+    }
+
+    fn unconfirmed(&self, after: Duration) -> Decision {
+        let mut decision = self.decided(Reading::Unconfirmed);
+        decision.ask = Ask::Again(after);
+        decision
+    }
+
+    fn decided(&self, reading: Reading) -> Decision {
+        Decision {
+            reading,
+            records: None,
+            ask: Ask::Nothing,
+            findings: self.standing.clone(),
+            transitions: Vec::new(),
+        }
+    }
+}
+
+/// The record of the newest version, if that version is known under its creation second.
+fn newest<'r>(records: &'r [Record], key: &KeyMetadata) -> Option<&'r Record> {
+    let created = judge::created(key, key.latest_version)?;
+    records
+        .iter()
+        .find(|r| r.version == key.latest_version && r.created_unix == created)
+}

@@ -1,0 +1,250 @@
+//! What a lagging standby can invent, and what it cannot.
+
+use super::*;
+
+fn with_pending() -> Bench {
+    let mut bench = Bench::at_two();
+    bench.later(30).see(&key(3));
+    bench.later(30).see(&key(3));
+    assert_eq!(bench.table(), "active 2, pending 3 x2, retired 1");
+    bench
+}
+
+#[test]
+fn a_single_odd_answer_drops_no_pending_version_and_resets_no_count() {
+    let mut timeless = key(3);
+    timeless.creation_times.remove(&3);
+    let odd = [
+        Answer::Metadata {
+            disable_upsert: true,
+            key: key(2),
+        },
+        Answer::Metadata {
+            disable_upsert: true,
+            key: key(1),
+        },
+        Answer::Metadata {
+            disable_upsert: true,
+            key: recreated(3, 3),
+        },
+        Answer::Metadata {
+            disable_upsert: true,
+            key: timeless,
+        },
+        Answer::KeyMissing,
+        Answer::KeyDenied,
+        Answer::UpsertMissing,
+        Answer::UpsertDenied,
+    ];
+    for answer in odd {
+        let mut bench = with_pending();
+        bench.later(30).answer(answer.clone(), false);
+        assert_eq!(bench.last.reading, Reading::Unconfirmed, "{answer:?}");
+        for _ in 0..2 {
+            assert_eq!(bench.last.ask, Ask::Again(Duration::from_secs(2)));
+            bench.later(2).answer(answer.clone(), true);
+            assert_eq!(bench.words(), [""; 0], "{answer:?}");
+        }
+        bench.later(2).see_anew(&key(3));
+        assert_eq!(bench.table(), "active 2, pending 3 x3, retired 1");
+        // The row was broken, so it starts anew.
+        bench.later(2).answer(answer.clone(), true);
+        assert_eq!(bench.last.reading, Reading::Unconfirmed, "{answer:?}");
+    }
+}
+
+#[test]
+fn a_refusal_is_definite_once_confirmed_and_over_with_the_next_good_answer() {
+    let rows = [
+        (Answer::KeyMissing, "key_missing"),
+        (Answer::KeyDenied, "key_denied"),
+        (Answer::UpsertMissing, "upsert_unreadable"),
+        (Answer::UpsertDenied, "upsert_unreadable"),
+    ];
+    for (answer, word) in rows {
+        let mut bench = with_pending();
+        for _ in 0..3 {
+            bench.later(2).answer(answer.clone(), true);
+        }
+        assert_eq!(bench.words(), [word]);
+        assert_eq!(bench.table(), "active 2, pending 3 x2, retired 1");
+        bench.later(30).see(&key(3));
+        assert_eq!(bench.words(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_pending_version_that_is_confirmed_gone_is_rejected_and_the_write_key_stays() {
+    let mut bench = with_pending();
+    bench.later(30).insist(&key(2));
+    assert_eq!(bench.table(), "active 2, rejected 3, retired 1");
+    assert_eq!(bench.words(), [""; 0]);
+    bench.later(30).see(&key(2));
+    assert_eq!(
+        (bench.last.reading, &bench.last.records),
+        (Reading::Accepted, &None)
+    );
+}
+
+#[test]
+fn a_rejected_version_that_is_confirmed_again_starts_with_count_one() {
+    let mut bench = with_pending();
+    bench.later(30).insist(&key(2));
+    bench.later(30).see(&key(3));
+    assert_eq!(bench.table(), "active 2, rejected 3, retired 1");
+    bench.later(30).insist(&key(3));
+    assert_eq!(bench.table(), "active 2, pending 3 x1, retired 1");
+    assert_eq!(bench.record(3).stable_unix, 0);
+}
+
+#[test]
+fn a_version_that_comes_back_runs_its_whole_delay_again() {
+    let mut bench = with_pending();
+    bench.machine.settings.stable_count = 1;
+    bench.later(30).see(&key(3));
+    bench.later(30).insist(&key(2));
+    bench.later(500).insist(&key(3));
+    assert_eq!(bench.last.ask, Ask::Nothing);
+    bench.later(119).see(&key(3));
+    assert_eq!(bench.last.ask, Ask::Nothing);
+    bench.later(1).see(&key(3));
+    assert!(matches!(bench.last.ask, Ask::Trial(_)));
+}
+
+#[test]
+fn a_rejected_version_that_comes_back_below_a_newer_one_is_kept_for_decryption() {
+    let mut bench = with_pending();
+    bench.later(30).insist(&key(2));
+    bench.later(30).insist(&key(4));
+    assert_eq!(
+        bench.table(),
+        "active 2, pending 4 x1, retired 3, retired 1"
+    );
+}
+
+#[test]
+fn a_pending_version_under_another_creation_second_is_another_version() {
+    let mut bench = with_pending();
+    bench.later(30).insist(&recreated(3, 3));
+    assert_eq!(
+        bench.table(),
+        "active 2, pending 3' x1, rejected 3, retired 1"
+    );
+    bench.later(30).see(&recreated(3, 3));
+    assert_eq!(
+        bench.table(),
+        "active 2, pending 3' x2, rejected 3, retired 1"
+    );
+}
+
+#[test]
+fn an_unpromoted_version_that_is_the_newest_again_is_counted_again() {
+    let mut bench = with_pending();
+    bench.later(30).see(&key(4));
+    assert_eq!(
+        bench.table(),
+        "active 2, pending 4 x1, retired 3, retired 1"
+    );
+    bench.later(30).insist(&key(3));
+    assert_eq!(
+        bench.table(),
+        "active 2, pending 3 x1, rejected 4, retired 1"
+    );
+}
+
+#[test]
+fn a_kept_version_above_the_write_key_that_is_gone_is_named_once_confirmed() {
+    let mut bench = with_pending();
+    bench.later(30).see(&key(4));
+    bench.later(30).insist(&key(2));
+    assert_eq!(
+        bench.last.findings,
+        [Finding::VersionGone {
+            version: 3,
+            latest: 2
+        }]
+    );
+    assert_eq!(bench.table(), "active 2, rejected 4, retired 3, retired 1");
+}
+
+#[test]
+fn a_confirmed_rollback_is_unhealthy_until_the_version_is_confirmed_back() {
+    let mut bench = Bench::at_two();
+    bench.later(30).insist(&key(1));
+    let rollback = Finding::Rollback {
+        latest: 1,
+        active: 2,
+    };
+    assert_eq!(bench.last.findings, [rollback.clone()]);
+    assert_eq!(bench.table(), "active 2, retired 1");
+    // A standby that has not heard of the rollback must not make the node write again.
+    bench.later(30).see(&key(2));
+    assert_eq!(bench.last.findings, [rollback.clone()]);
+    bench.later(2).see_anew(&key(1));
+    assert_eq!(bench.last.findings, [rollback]);
+    bench.later(30).insist(&key(2));
+    assert_eq!(bench.words(), [""; 0]);
+}
+
+#[test]
+fn a_rollback_also_rejects_the_pending_version() {
+    let mut bench = with_pending();
+    bench.later(30).insist(&key(1));
+    assert_eq!(bench.words(), ["version_rollback"]);
+    assert_eq!(bench.table(), "active 2, rejected 3, retired 1");
+}
+
+#[test]
+fn identity_drift_is_definite_at_once_for_the_active_and_a_retired_version() {
+    for version in [1, 2] {
+        let mut bench = with_pending();
+        bench.later(30).see(&recreated(3, version));
+        assert_eq!(
+            bench.last.findings,
+            [Finding::IdentityDrift {
+                version,
+                recorded: created(version),
+                found: created(version) + 7
+            }]
+        );
+        for _ in 0..20 {
+            bench.later(30).see(&recreated(3, version));
+        }
+        assert_eq!(bench.words(), ["identity_drift"]);
+        assert_eq!(bench.table(), "active 2, pending 3 x2, retired 1");
+        bench.later(30).insist(&key(3));
+        assert_eq!(bench.words(), [""; 0]);
+    }
+}
+
+#[test]
+fn drift_is_definite_also_in_an_answer_that_is_otherwise_in_doubt() {
+    let mut bench = with_pending();
+    bench.later(30).see(&recreated(2, 1));
+    assert_eq!(bench.last.reading, Reading::Unconfirmed);
+    assert_eq!(bench.words(), ["identity_drift"]);
+}
+
+#[test]
+fn a_creation_time_that_is_confirmed_missing_is_unhealthy() {
+    let mut bench = Bench::at_two();
+    let mut timeless = key(2);
+    timeless.creation_times.remove(&1);
+    bench.later(30).insist(&timeless);
+    assert_eq!(
+        bench.last.findings,
+        [Finding::CreationUnknown { version: 1 }]
+    );
+}
+
+#[test]
+fn flapping_answers_are_never_confirmed() {
+    let mut bench = with_pending();
+    for i in 0..50 {
+        let key = if i % 2 == 0 { key(2) } else { key(1) };
+        bench.later(2).see_anew(&key);
+        assert_eq!(bench.last.reading, Reading::Unconfirmed);
+        assert_eq!(bench.words(), [""; 0]);
+    }
+    assert_eq!(bench.table(), "active 2, pending 3 x2, retired 1");
+}
