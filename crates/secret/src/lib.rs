@@ -1,39 +1,14 @@
 //! Bytes and text that cannot leak, files that are checked when opened and replaced atomically.
+//!
+//! Modules from the ground floor to the roof, one floor a paragraph; each uses only what
+//! stands above it.
 
-use zeroize::Zeroizing;
+mod value;
 
-/// Secret bytes: no Debug, Display, Serialize or Clone; wiped on drop.
-#[derive(Default)]
-pub struct SecretBytes(Zeroizing<Vec<u8>>);
+pub mod disk;
+mod walk;
 
-impl SecretBytes {
-    /// Takes ownership of `bytes`.
-    #[must_use]
-    pub fn new(bytes: Vec<u8>) -> Self {
-        Self(Zeroizing::new(bytes))
-    }
+pub mod file;
+pub mod replace;
 
-    /// The one way to the bytes; greppable.
-    #[must_use]
-    pub fn expose_secret(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-/// Secret text: no Debug, Display, Serialize or Clone; wiped on drop.
-#[derive(Default)]
-pub struct SecretText(Zeroizing<String>);
-
-impl SecretText {
-    /// Takes ownership of `text`.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-
-    /// The one way to the text; greppable.
-    #[must_use]
-    pub fn expose_secret(&self) -> &str {
-        &self.0
-    }
-}
+pub use value::{SecretBytes, SecretText, TextFault};
