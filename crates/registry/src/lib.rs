@@ -15,5 +15,27 @@ pub mod annotations;
 pub mod record;
 
 mod aad;
+pub mod records;
+pub mod state_hash;
 
 pub mod snapshot;
+pub mod verdict;
+
+mod strict;
+
+pub mod checkpoint;
+mod statefile;
+
+pub mod document;
+
+pub mod pair;
+
+pub mod breaker;
+pub mod confirm;
+pub mod finding;
+pub mod schedule;
+
+pub mod health;
+pub mod profile;
+
+pub mod rotation;

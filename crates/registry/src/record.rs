@@ -35,6 +35,19 @@ impl RecordState {
             Self::Removed => "removed",
         }
     }
+
+    /// The state of a word in the state file.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        [
+            Self::Active,
+            Self::Pending,
+            Self::Retired,
+            Self::Rejected,
+            Self::Removed,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == word)
+    }
 }
 
 /// A record without its scope, which is the same for all records of a document.

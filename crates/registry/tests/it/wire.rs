@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use base64::Engine as _;
-use registry::{fingerprint, key_id::KeyId, scope::Scope, snapshot::Snapshot};
+use registry::{document::Document, fingerprint, key_id::KeyId, scope::Scope, snapshot::Snapshot};
 use serde::Deserialize;
 
 const VECTORS: &str = include_str!("../vectors/wire.json");
@@ -20,6 +20,7 @@ struct Vector {
     expected_associated_data: String,
     config: Option<Config>,
     expected_config_fingerprint: Option<String>,
+    state: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -109,6 +110,23 @@ fn fingerprints_are_those_of_the_golden_vectors() {
         assert_eq!(
             &fingerprint::of(&scope, &config.mount_path, &config.key_name),
             expected
+        );
+        checked += 1;
+    }
+    assert_eq!(checked, 24);
+}
+
+#[test]
+fn first_generations_of_the_golden_vectors_load_with_their_hashes() {
+    let mut checked = 0;
+    for vector in vectors() {
+        let Some(state) = vector.state else { continue };
+        let document =
+            Document::parse(state.to_string().as_bytes(), &vector.snapshot.scope()).unwrap();
+        assert_eq!(document.active().key_id.as_str(), vector.expected_key_id);
+        assert_eq!(
+            Some(document.current_hash().as_str()),
+            state["currentHash"].as_str()
         );
         checked += 1;
     }
