@@ -26,7 +26,7 @@ pub struct Encrypted {
     pub ciphertext: String,
     /// The write key of the snapshot that was used.
     pub key_id: KeyId,
-    /// Annotations of spec page 10.
+    /// What is stored in clear beside it, and given back on Decrypt.
     pub annotations: Vec<(&'static str, String)>,
 }
 
@@ -41,7 +41,8 @@ pub struct DecryptRequest {
     pub annotations: HashMap<String, Vec<u8>>,
 }
 
-/// Why a call was refused or failed: one variant per row of the table on page 20.
+/// Why a call was refused or failed. Each variant has its own gRPC code or stable class,
+/// which the gRPC room assigns.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A request field breaks a limit.
@@ -81,10 +82,10 @@ pub enum Error {
     #[error("the answer of Transit cannot be passed on: {0}")]
     ResponseLimit(&'static str),
     /// The waiting room is full.
-    #[error("too many calls are waiting")]
+    #[error("the waiting room is full: too many calls wait for OpenBao")]
     WaitingRoomFull,
-    /// The caller's deadline ran out in a waiting room.
-    #[error("the deadline ran out")]
+    /// The caller's deadline ran out, in a waiting room or while OpenBao was asked.
+    #[error("the deadline ran out before OpenBao had answered")]
     Deadline,
     /// OpenBao or the login to it.
     #[error(transparent)]
