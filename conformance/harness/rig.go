@@ -1,0 +1,211 @@
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// stopLimit is how long a process may take from SIGTERM to its end.
+const stopLimit = 5 * time.Second
+
+// Rig owns processes and directories. It is closed once; starting something
+// afterwards fails.
+type Rig struct {
+	// Dir is the work directory, short enough for socket paths.
+	Dir string
+	// RunDir is below /run, where the provider accepts sockets.
+	RunDir string
+	// Logs holds one file for each process.
+	Logs string
+
+	lock *os.File
+
+	mu        sync.Mutex
+	processes []*Process
+	closed    bool
+}
+
+// rigs are the open ones, so that a signal handler can close them all.
+var rigs struct {
+	sync.Mutex
+	open map[*Rig]bool
+}
+
+// Open makes the directories.
+func Open() (*Rig, error) {
+	run, lock, err := runDirectory()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "bkp-")
+	if err != nil {
+		return nil, errors.Join(err, lock.Close(), os.RemoveAll(run))
+	}
+	rig := &Rig{Dir: dir, RunDir: run, Logs: filepath.Join(dir, "logs"), lock: lock}
+	if err := os.Mkdir(rig.Logs, 0o700); err != nil {
+		return nil, errors.Join(err, rig.Close(false))
+	}
+	rigs.Lock()
+	defer rigs.Unlock()
+	if rigs.open == nil {
+		rigs.open = map[*Rig]bool{}
+	}
+	rigs.open[rig] = true
+	return rig, nil
+}
+
+// Start runs a program whose output goes to Logs/name.log. A second start under
+// the same name appends.
+func (r *Rig) Start(name string, binary Binary, args ...string) (*Process, error) {
+	path, err := binary.Path()
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil, errors.New("the rig is closed")
+	}
+	process, err := startProcess(name, filepath.Join(r.Logs, name+".log"), path, args...)
+	if err != nil {
+		return nil, err
+	}
+	r.processes = append(r.processes, process)
+	return process, nil
+}
+
+// Close stops everything, last started first, and removes the directories. With
+// keepLogs the logs stay where they are.
+func (r *Rig) Close(keepLogs bool) error {
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return nil
+	}
+	r.closed = true
+	processes := r.processes
+	r.mu.Unlock()
+
+	var problems []error
+	for i := len(processes) - 1; i >= 0; i-- {
+		if processes[i].Running() {
+			problems = append(problems, processes[i].Stop(stopLimit))
+		}
+	}
+	problems = append(problems, r.lock.Close(), os.RemoveAll(r.RunDir))
+	if keepLogs {
+		problems = append(problems, r.removeAllButLogs())
+	} else {
+		problems = append(problems, os.RemoveAll(r.Dir))
+	}
+	rigs.Lock()
+	delete(rigs.open, r)
+	rigs.Unlock()
+	return errors.Join(problems...)
+}
+
+func (r *Rig) removeAllButLogs() error {
+	entries, err := os.ReadDir(r.Dir)
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for _, entry := range entries {
+		if path := filepath.Join(r.Dir, entry.Name()); path != r.Logs {
+			problems = append(problems, os.RemoveAll(path))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// CloseAll closes every open rig; for the end of a process and for signal handlers.
+// It kills first, so that it is quick.
+func CloseAll(keepLogs bool) error {
+	rigs.Lock()
+	open := make([]*Rig, 0, len(rigs.open))
+	for rig := range rigs.open {
+		open = append(open, rig)
+	}
+	rigs.Unlock()
+	var problems []error
+	for _, rig := range open {
+		rig.mu.Lock()
+		for _, process := range rig.processes {
+			process.signal(syscall.SIGKILL)
+		}
+		rig.mu.Unlock()
+		problems = append(problems, rig.Close(keepLogs))
+	}
+	return errors.Join(problems...)
+}
+
+const runPrefix = "bkp-"
+
+// runDirectory makes a directory under /run, or under the user's part of it, that
+// only this user may write. The lock in it tells a later run whether the owner
+// still lives: directories left behind by a killed run are removed here.
+func runDirectory() (string, *os.File, error) {
+	places := []string{"/run", fmt.Sprintf("/run/user/%d", os.Getuid())}
+	var problems []error
+	for _, place := range places {
+		removeAbandoned(place)
+		dir, err := os.MkdirTemp(place, runPrefix)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		lock, err := lockFile(filepath.Join(dir, ".lock"), os.O_CREATE)
+		if err != nil {
+			return "", nil, errors.Join(err, os.RemoveAll(dir))
+		}
+		return dir, lock, nil
+	}
+	return "", nil, fmt.Errorf("the provider accepts sockets under /run only, and no directory can be made there: %w", errors.Join(problems...))
+}
+
+func removeAbandoned(place string) {
+	entries, err := os.ReadDir(place)
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		dir := filepath.Join(place, entry.Name())
+		if !entry.IsDir() || !strings.HasPrefix(entry.Name(), runPrefix) {
+			continue
+		}
+		if lock, err := lockFile(filepath.Join(dir, ".lock"), 0); err == nil {
+			// Another user's directory stays: removing fails, and that is fine.
+			_ = os.RemoveAll(dir)
+			_ = lock.Close()
+		}
+	}
+}
+
+func lockFile(path string, flags int) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|flags, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+// freeAddress is a loopback address nobody listens on now. Somebody could take it
+// before it is used; whoever uses it fails loudly then.
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer listener.Close()
+	return listener.Addr().String(), nil
+}
