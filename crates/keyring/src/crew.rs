@@ -68,7 +68,8 @@ fn report(end: &Result<(), tokio::task::JoinError>) {
     if end.as_ref().is_err_and(tokio::task::JoinError::is_panic) {
         tracing::error!(
             error_class = "panic",
-            "keyring.job_panicked: a call to OpenBao ended in a panic; its callers got an error"
+            reason = "a call to OpenBao ended in a panic; its callers got an error",
+            "keyring.job_panicked"
         );
     }
 }

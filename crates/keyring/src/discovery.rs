@@ -114,7 +114,7 @@ impl Discovery {
         let mut seat = None;
         let mut last = 0;
         loop {
-            let (number, mut outcome) = {
+            let (number, mut outcome, errand) = {
                 let mut state = self.state();
                 let now = self.clock.now().mono;
                 if let Some(snapshot) = state.memory.find(key_id, enough) {
@@ -129,6 +129,10 @@ impl Discovery {
                 }
                 self.join(&mut state, now).ok_or(Miss::NoRefresh)?
             };
+            // Not under the lock: an errand that cannot run any more ends here, and takes it.
+            if let Some(errand) = errand {
+                self.crew.run(Box::pin(errand.run()));
+            }
             if seat.is_none() {
                 seat = Some(self.room.sit().ok_or(Miss::Refused(Refused::Full))?);
             }
@@ -142,14 +146,14 @@ impl Discovery {
         }
     }
 
-    /// The refresh under way, or a new one while the budget lasts.
+    /// The refresh under way, or a new one, to be started, while the budget lasts.
     fn join(
         self: &Arc<Self>,
         state: &mut State,
         now: Duration,
-    ) -> Option<(u64, watch::Receiver<Outcome>)> {
+    ) -> Option<(u64, watch::Receiver<Outcome>, Option<Errand>)> {
         if let Some(running) = &state.running {
-            return Some((running.number, running.outcome.clone()));
+            return Some((running.number, running.outcome.clone(), None));
         }
         if !state.memory.take_refresh(now) {
             return None;
@@ -166,8 +170,7 @@ impl Discovery {
             outcome: sender,
             result: Err(()),
         };
-        self.crew.run(Box::pin(errand.run()));
-        Some((number, outcome))
+        Some((number, outcome, Some(errand)))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -201,32 +204,27 @@ impl Errand {
                         openbao_operation = "transit_metadata_read",
                         versions = new,
                         latest_version = metadata.latest_version,
-                        "decrypt.versions_discovered: a key_id was asked for that no record holds"
+                        reason = "a key_id was asked for that no record holds",
+                        "decrypt.versions_discovered"
                     );
                 }
                 self.result = Ok(());
             }
-            Ok(Err(error)) => {
-                discovery.signals.deep_probe.notify_one();
-                tracing::warn!(
-                    operation = "decrypt",
-                    openbao_operation = "transit_metadata_read",
-                    error_class = error.class.as_str(),
-                    error = %error,
-                    "decrypt.refresh_failed: key metadata could not be read for an unknown key_id"
-                );
-            }
-            Err(_) => {
-                discovery.signals.deep_probe.notify_one();
-                tracing::warn!(
-                    operation = "decrypt",
-                    openbao_operation = "transit_metadata_read",
-                    error_class = "timeout",
-                    "decrypt.refresh_failed: key metadata could not be read for an unknown key_id"
-                );
-            }
+            Ok(Err(error)) => failed(discovery, error.class.as_str(), &error.reason),
+            Err(_) => failed(discovery, "timeout", "no answer within ten seconds"),
         }
     }
+}
+
+fn failed(discovery: &Discovery, class: &'static str, reason: &str) {
+    discovery.signals.deep_probe.notify_one();
+    tracing::warn!(
+        operation = "decrypt",
+        openbao_operation = "transit_metadata_read",
+        error_class = class,
+        reason,
+        "decrypt.refresh_failed"
+    );
 }
 
 impl Drop for Errand {

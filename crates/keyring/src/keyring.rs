@@ -86,6 +86,7 @@ impl Keyring {
             crew,
             room,
         );
+        let sharing = Sharing::new(lanes, Arc::clone(&signals));
         let keyring = Self {
             sealing: Sealing {
                 places: Places::new(settings.max_encrypt, sealing::WAITING_MAX),
@@ -97,7 +98,7 @@ impl Keyring {
             opening: Opening {
                 view: Arc::clone(&view),
                 discovery,
-                sharing: Sharing::new(lanes),
+                sharing,
             },
             metrics: Metrics::new(registry),
             view,

@@ -67,6 +67,11 @@ impl Call {
         self.answer.get().is_some_and(late) && self.limit.get().is_some_and(|at| *at < deadline)
     }
 
+    /// Whether a request carries it, or carried it.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.limit.get().is_some()
+    }
+
     fn resolve(&self, answer: Answer) {
         drop(self.answer.set(answer));
         self.answered.notify_waiters();
@@ -232,7 +237,8 @@ impl Aboard {
                         openbao_operation = "transit_batch_decrypt",
                         error_class = refused.class.as_str(),
                         items = self.flight.items.len(),
-                        "decrypt.batch_refused: repeating the batch item by item"
+                        reason = "OpenBao could not read the batch; each item is sent alone",
+                        "decrypt.batch_refused"
                     );
                     self.landed = true;
                     self.lanes.board().repeat_alone(&self.flight);

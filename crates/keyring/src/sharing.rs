@@ -2,7 +2,8 @@
 //!
 //! The API server does not do this: a cold start asks for the same few seeds from up to a
 //! hundred places at once. Nobody leads and nobody follows; the call belongs to all who wait
-//! for it, runs in a task of its own, and ends with the last of them.
+//! for it, runs in a task of its own, and ends with the last of them. Who joins takes no seat
+//! in the waiting room; how many can join is bounded by the streams of the connections.
 
 use std::{
     collections::HashMap,
@@ -17,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     kms::{DecryptRequest, Error},
     lanes::{Answer, Lanes, Ticket},
+    signals::Signals,
 };
 
 /// What makes two Decrypts equal: ciphertext, key_id and annotations. The uid does not count.
@@ -51,14 +53,16 @@ struct Entry {
 /// The calls in flight, by what they ask.
 pub(crate) struct Sharing {
     lanes: Arc<Lanes>,
+    signals: Arc<Signals>,
     calls: Mutex<HashMap<Fingerprint, Entry>>,
 }
 
 impl Sharing {
     /// Nothing in flight yet.
-    pub(crate) fn new(lanes: Arc<Lanes>) -> Self {
+    pub(crate) fn new(lanes: Arc<Lanes>, signals: Arc<Signals>) -> Self {
         Self {
             lanes,
+            signals,
             calls: Mutex::default(),
         }
     }
@@ -77,6 +81,10 @@ impl Sharing {
             let waiter = self.join(fingerprint, item, deadline)?;
             let call = &waiter.ticket.call;
             let Ok(answer) = timeout_at(deadline, call.answer()).await else {
+                // Time that went by in the queue says nothing about OpenBao.
+                if call.is_under_way() {
+                    self.signals.deep_probe.notify_one();
+                }
                 return Err(Error::Deadline);
             };
             // Who joined a request that was already under way got its deadline, not their own.

@@ -400,6 +400,7 @@ async fn a_hung_transit_costs_each_caller_the_deadline_and_no_lane_for_ever() {
         assert_eq!(answer, Err(Error::Deadline));
     }
     assert_eq!(start.elapsed(), Duration::from_secs(10));
+    assert!(rig.probe_wanted());
     settle().await;
     rig.assert_idle();
     rig.transit.script().hangs = false;
@@ -439,6 +440,8 @@ async fn without_the_driver_every_caller_is_told_at_once() {
     }
     let late = rig.decrypt(request(1, b"seed")).await;
     assert!(matches!(late, Err(Error::Backend(_))), "{late:?}");
+    let unknown = rig.decrypt(request(7, b"seed")).await;
+    assert_eq!(unknown, Err(Error::MetadataRefresh));
     assert_eq!(start.elapsed(), Duration::ZERO);
     rig.assert_idle();
 }
@@ -448,4 +451,33 @@ async fn the_driver_ends_when_the_keyring_is_gone() {
     let rig = rig();
     drop(rig.keyring);
     rig.driver.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn callers_on_several_threads_get_their_own_answers_and_leave_nothing_behind() {
+    let rig = rig();
+    let mut calls = Vec::new();
+    for round in 0..3000_u32 {
+        let plaintext = format!("plaintext {}", round % 37).into_bytes();
+        let call = rig.spawn(request(1 + u64::from(round % 50 == 0), &plaintext), soon());
+        calls.push((call, round, plaintext));
+        if round % 16 == 0 {
+            tokio::task::yield_now().await;
+        }
+        if let Some((call, ..)) = calls.get(calls.len() / 2).filter(|_| round % 7 == 0) {
+            call.abort();
+        }
+    }
+    for (call, round, plaintext) in calls {
+        match call.await {
+            Ok(Ok(answer)) => assert_eq!(answer, plaintext),
+            Ok(Err(refused)) => assert_eq!((round % 50, refused), (0, Error::KeyIdUnknown)),
+            Err(end) => assert!(end.is_cancelled()),
+        }
+    }
+    // A call that its last caller has left ends on another thread.
+    while rig.transit.flights().0 > 0 || rig.keyring.opening.sharing.load() != (0, 0, 0, 0) {
+        tokio::task::yield_now().await;
+    }
+    rig.assert_idle();
 }
