@@ -29,7 +29,7 @@ impl State {
 }
 
 /// Opens after three failures in a row. It guards the periodic probes only.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Breaker {
     pause: Duration,
     failures: u32,

@@ -267,6 +267,14 @@ impl Finding {
         )
     }
 
+    /// Whether the answer that shows it is good in every other respect: a promotion ends it.
+    pub(crate) fn ends_with_promotion(&self) -> bool {
+        matches!(
+            self,
+            Self::EncryptionBlocked { .. } | Self::CatchingUp { .. }
+        )
+    }
+
     /// Whether the registry stands still while it lasts. The others are exactly those that
     /// a promotion cures, or that an old version causes.
     pub(crate) fn stops_progress(&self) -> bool {

@@ -88,9 +88,12 @@ pub struct Health {
 }
 
 impl Health {
-    /// A metadata probe was answered and its answer accepted.
+    /// A metadata probe was answered and its answer accepted. It is a good one unless it
+    /// found something that only an operator can end.
     pub fn metadata_accepted(&mut self, findings: &[Finding], mono: Duration) {
-        self.metadata_good = Some(mono);
+        if findings.iter().all(Finding::ends_with_promotion) {
+            self.metadata_good = Some(mono);
+        }
         self.metadata_findings = findings.to_vec();
     }
 
@@ -298,6 +301,16 @@ mod tests {
         assert_eq!(verdict(&health, s(2)).reasons, ["deep_probe_wrong"]);
         health.deep_passed(s(3));
         assert_eq!(verdict(&health, s(3)).reasons, [""; 0]);
+    }
+
+    #[test]
+    fn a_probe_that_finds_something_is_no_good_probe() {
+        let mut health = good_at(0, 0);
+        health.metadata_accepted(&[Finding::KeyMissing], s(50));
+        assert_eq!(health.metadata_good(), Some(s(0)));
+        let catching_up = Finding::CatchingUp { from: 1, to: 2 };
+        health.metadata_accepted(&[catching_up], s(50));
+        assert_eq!(health.metadata_good(), Some(s(50)));
     }
 
     #[test]

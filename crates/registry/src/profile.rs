@@ -153,7 +153,7 @@ mod tests {
         for (spoil, finding, label) in rows {
             let mut key = fit();
             spoil(&mut key);
-            assert_eq!(judge(&key), [finding.clone()]);
+            assert_eq!(judge(&key), std::slice::from_ref(&finding));
             assert_eq!(finding.label(), label, "{finding}");
         }
     }

@@ -425,12 +425,7 @@ impl Machine {
         self.start = Start::Over;
         self.due = None;
         self.delay = None;
-        self.standing.retain(|f| {
-            !matches!(
-                f,
-                Finding::CatchingUp { .. } | Finding::EncryptionBlocked { .. }
-            )
-        });
+        self.standing.retain(|f| !f.ends_with_promotion());
     }
 
     /// Everything definite that is wrong now.

@@ -175,11 +175,11 @@ fn a_confirmed_rollback_is_unhealthy_until_the_version_is_confirmed_back() {
         latest: 1,
         active: 2,
     };
-    assert_eq!(bench.last.findings, [rollback.clone()]);
+    assert_eq!(bench.last.findings, std::slice::from_ref(&rollback));
     assert_eq!(bench.table(), "active 2, retired 1");
     // A standby that has not heard of the rollback must not make the node write again.
     bench.later(30).see(&key(2));
-    assert_eq!(bench.last.findings, [rollback.clone()]);
+    assert_eq!(bench.last.findings, std::slice::from_ref(&rollback));
     bench.later(2).see_anew(&key(1));
     assert_eq!(bench.last.findings, [rollback]);
     bench.later(30).insist(&key(2));
