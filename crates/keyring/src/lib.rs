@@ -19,6 +19,7 @@ pub mod discovery;
 mod opening;
 
 pub mod keyring;
+pub mod probes;
 
 #[cfg(test)]
 mod testing;

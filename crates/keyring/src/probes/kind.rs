@@ -1,0 +1,89 @@
+//! When the next probe of a kind is due, and in what manner.
+
+use std::time::Duration;
+
+use registry::breaker::Breaker;
+
+use super::report::Failures;
+
+/// The schedule and the breaker of one probe kind.
+#[derive(Debug)]
+pub(super) struct Kind {
+    pub(super) breaker: Breaker,
+    pub(super) failures: Failures,
+    next: Next,
+    started: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Next {
+    due: Duration,
+    new_connection: bool,
+    /// Only the regular round is held back by the breaker.
+    regular: bool,
+}
+
+impl Kind {
+    /// Due at once.
+    pub(super) fn new(name: &'static str, max_staleness: Duration, mono: Duration) -> Self {
+        Self {
+            breaker: Breaker::new(max_staleness),
+            failures: Failures::new(name),
+            next: Next {
+                due: mono,
+                new_connection: false,
+                regular: true,
+            },
+            started: None,
+        }
+    }
+
+    /// When to look again; `guarded` says whether the breaker has a say.
+    pub(super) fn due(&self, guarded: bool, mono: Duration) -> Duration {
+        if guarded && self.next.regular {
+            self.next
+                .due
+                .max(self.breaker.held_until(mono).unwrap_or_default())
+        } else {
+            self.next.due
+        }
+    }
+
+    /// A probe starts: the next regular one is due `interval` from now. Returns whether this
+    /// one goes on a connection of its own.
+    pub(super) fn start(&mut self, mono: Duration, interval: Duration) -> bool {
+        let new_connection = self.next.new_connection;
+        self.started = Some(mono);
+        self.next = Next {
+            due: mono.saturating_add(interval),
+            new_connection: false,
+            regular: true,
+        };
+        new_connection
+    }
+
+    /// Sets the regular round to `interval` after the last start.
+    pub(super) fn resume(&mut self, interval: Duration) {
+        if self.next.regular {
+            self.next.due = self.started.unwrap_or_default().saturating_add(interval);
+        }
+    }
+
+    /// A repeated question, on a new connection, no later than `at`.
+    pub(super) fn again(&mut self, at: Duration) {
+        self.next = Next {
+            due: at,
+            new_connection: true,
+            regular: false,
+        };
+    }
+
+    /// One as soon as possible, but not within `apart` of the last start.
+    pub(super) fn hurry(&mut self, mono: Duration, apart: Duration) {
+        let earliest = self
+            .started
+            .map_or(mono, |started| started.saturating_add(apart));
+        self.next.due = self.next.due.min(earliest.max(mono));
+        self.next.regular = false;
+    }
+}

@@ -1,0 +1,156 @@
+//! Log lines of the probes: changes at info, the first of equal failures at warn and then
+//! ever more rarely, successes at debug.
+
+use std::time::Duration;
+
+use registry::{
+    finding::Finding,
+    rotation::{Change, Transition},
+};
+use tracing::{debug, info, warn};
+
+/// One probe kind's failures in a row.
+#[derive(Debug)]
+pub(super) struct Failures {
+    kind: &'static str,
+    class: &'static str,
+    repeated: u64,
+}
+
+impl Failures {
+    pub(super) fn new(kind: &'static str) -> Self {
+        Self {
+            kind,
+            class: "",
+            repeated: 0,
+        }
+    }
+
+    pub(super) fn passed(&mut self, took: Duration) {
+        let (probe_kind, repeated) = (self.kind, self.repeated);
+        let duration_ms = millis(took);
+        if repeated > 0 {
+            info!(
+                probe_kind,
+                status = "ok",
+                duration_ms,
+                failures = repeated,
+                "status.probe"
+            );
+        } else {
+            debug!(probe_kind, status = "ok", duration_ms, "status.probe");
+        }
+        self.class = "";
+        self.repeated = 0;
+    }
+
+    pub(super) fn failed(&mut self, error_class: &'static str, reason: &str, took: Duration) {
+        self.repeated = if self.class == error_class {
+            self.repeated.saturating_add(1)
+        } else {
+            1
+        };
+        self.class = error_class;
+        let (probe_kind, repeated) = (self.kind, self.repeated);
+        let duration_ms = millis(took);
+        // 1, 2, 4, 8 ...: a long outage stays visible and does not fill the disk.
+        if repeated.is_power_of_two() {
+            warn!(
+                probe_kind,
+                status = "failed",
+                error_class,
+                reason,
+                duration_ms,
+                repeated,
+                "status.probe"
+            );
+        } else {
+            debug!(
+                probe_kind,
+                status = "failed",
+                error_class,
+                reason,
+                duration_ms,
+                repeated,
+                "status.probe"
+            );
+        }
+    }
+}
+
+fn millis(took: Duration) -> u64 {
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The verdict as it was last reported.
+#[derive(Debug, Default)]
+pub(super) struct Reported(Option<Vec<&'static str>>);
+
+impl Reported {
+    /// Reports a change; `reasons` is empty when healthy.
+    pub(super) fn verdict<'f>(
+        &mut self,
+        reasons: &[&'static str],
+        findings: impl Iterator<Item = &'f Finding>,
+    ) {
+        if self.0.as_deref() == Some(reasons) {
+            return;
+        }
+        let was_healthy = self.0.as_ref().is_some_and(Vec::is_empty);
+        self.0 = Some(reasons.to_vec());
+        if reasons.is_empty() {
+            info!(healthz = "ok", "status.changed");
+            return;
+        }
+        let reasons = reasons.join(",");
+        let findings: Vec<String> = findings
+            .map(|finding| format!("{} [{}]", finding, finding.label().as_str()))
+            .collect();
+        let findings = findings.join("; ");
+        if was_healthy || !findings.is_empty() {
+            warn!(healthz = "unhealthy", reasons, findings, "status.changed");
+        } else {
+            info!(healthz = "unhealthy", reasons, findings, "status.changed");
+        }
+    }
+}
+
+/// One line per record that changed. Event names are literals, as `tracing` needs them.
+pub(super) fn transitions(transitions: &[Transition], generation: u64) {
+    for Transition {
+        change,
+        version,
+        key_id,
+    } in transitions
+    {
+        let key_id_hash = key_id.hash();
+        let event = change.event();
+        match change {
+            Change::Rejected => {
+                warn!(
+                    key_id_hash,
+                    transit_key_version = version,
+                    generation,
+                    "{event}"
+                );
+            }
+            _ => info!(
+                key_id_hash,
+                transit_key_version = version,
+                generation,
+                "{event}"
+            ),
+        }
+    }
+}
+
+pub(super) fn trial_failed(version: u64, error_class: &'static str) {
+    warn!(
+        transit_key_version = version,
+        error_class, "rotation.trial_failed"
+    );
+}
+
+pub(super) fn write_failed(reason: &str) {
+    warn!(reason, "state.write_failed");
+}

@@ -1,0 +1,286 @@
+//! One round of each probe kind: how it starts, and what follows when it lands.
+
+use std::{sync::Arc, time::Duration};
+
+use openbao::{error::Error, transit::BoxFuture};
+use registry::{
+    finding::Finding,
+    record::Record,
+    rotation::{Answer, Ask, Decision, Observation, Reading, Transition, Trial},
+    schedule,
+};
+
+use super::{
+    PersistError, Probes,
+    ask::{self, DeepFailure, Manner},
+    report,
+};
+
+/// A metadata probe that ended.
+pub(super) struct MetadataRound {
+    answer: Result<Answer, Error>,
+    new_connection: bool,
+    started: Duration,
+}
+
+/// A deep probe that ended.
+pub(super) struct DeepRound {
+    result: Result<(), DeepFailure>,
+    new_connection: bool,
+    started: Duration,
+    version: u64,
+    /// Set when it was the trial of a pending version.
+    trial: Option<Trial>,
+}
+
+impl Probes {
+    pub(super) fn metadata_due(&self, mono: Duration) -> Duration {
+        self.metadata.due(!self.bootstrapping, mono)
+    }
+
+    /// `None` while there is nothing to encrypt with.
+    pub(super) fn deep_due(&self, mono: Duration) -> Option<Duration> {
+        if self.trial.is_some() {
+            return Some(mono);
+        }
+        self.active()?;
+        Some(self.deep.due(!self.bootstrapping, mono))
+    }
+
+    pub(super) fn start_metadata(&mut self, mono: Duration) -> BoxFuture<'static, MetadataRound> {
+        let interval = self.metadata_interval();
+        let new_connection = self.metadata.start(mono, interval);
+        let transit = Arc::clone(&self.doors.transit);
+        let manner = self.manner(new_connection);
+        Box::pin(async move {
+            MetadataRound {
+                answer: ask::metadata(transit, manner).await,
+                new_connection,
+                started: mono,
+            }
+        })
+    }
+
+    /// The trial of a pending version goes before the regular round.
+    pub(super) fn start_deep(&mut self, mono: Duration) -> Option<BoxFuture<'static, DeepRound>> {
+        let trial = self.trial.take();
+        let (version, new_connection) = match &trial {
+            Some(trial) => (trial.version, false),
+            None => {
+                let version = self.active()?.version;
+                (version, self.deep.start(mono, self.deep_interval(true)))
+            }
+        };
+        let transit = Arc::clone(&self.doors.transit);
+        let manner = self.manner(new_connection);
+        Some(Box::pin(async move {
+            DeepRound {
+                result: ask::deep(transit, version, manner).await,
+                new_connection,
+                started: mono,
+                version,
+                trial,
+            }
+        }))
+    }
+
+    /// Room for a login and a retry besides the request; never so much that one hanging
+    /// request uses up what a verdict lives on.
+    fn manner(&self, new_connection: bool) -> Manner {
+        let health = &self.settings.health;
+        let limit = health.request_timeout.saturating_mul(3);
+        Manner {
+            limit: limit
+                .min(health.max_staleness / 2)
+                .max(health.request_timeout),
+            new_connection,
+        }
+    }
+
+    fn metadata_interval(&self) -> Duration {
+        if self.bootstrapping {
+            self.settings.bootstrap_retry
+        } else {
+            schedule::jittered(self.settings.health.probe_interval, fastrand::f64())
+        }
+    }
+
+    fn deep_interval(&self, passing: bool) -> Duration {
+        let health = &self.settings.health;
+        let interval = match (passing, self.bootstrapping) {
+            (true, _) => health.deep_probe_interval,
+            (false, true) => return self.settings.bootstrap_retry,
+            (false, false) => {
+                schedule::deep_retry(health.probe_interval, health.deep_probe_interval)
+            }
+        };
+        schedule::jittered(interval, fastrand::f64())
+    }
+
+    pub(super) async fn metadata_landed(&mut self, round: MetadataRound) {
+        let now = self.doors.clock.now();
+        let took = now.mono.saturating_sub(round.started);
+        let answer = match round.answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                let class = error.class.as_str();
+                self.metrics.observed(class);
+                self.metadata.breaker.failed(now.mono);
+                self.metadata
+                    .failures
+                    .failed(class, &error.to_string(), took);
+                return;
+            }
+        };
+        let observation = Observation {
+            answer,
+            new_connection: round.new_connection,
+            now,
+        };
+        let decision = self.machine.observe(&self.records, &observation);
+        self.report_metadata(&observation.answer, &decision, took);
+        match decision.reading {
+            Reading::Accepted => self.health.metadata_accepted(&decision.findings, now.mono),
+            Reading::Unconfirmed => self.health.metadata_doubted(&decision.findings),
+            Reading::Inconsistent => {}
+        }
+        let written = match decision.records {
+            Some(records) => self.write(records, &decision.transitions).await,
+            None => true,
+        };
+        if let (Answer::Metadata { key, .. }, Reading::Accepted) =
+            (&observation.answer, decision.reading)
+        {
+            self.doors.absorb.absorb(key);
+        }
+        match decision.ask {
+            Ask::Nothing => {}
+            Ask::Again(after) => self.metadata.again(now.mono.saturating_add(after)),
+            // A version whose record is not on disk must not become the write key.
+            Ask::Trial(trial) if written => self.trial = Some(trial),
+            Ask::Trial(_) => {}
+        }
+        self.end_bootstrap();
+    }
+
+    fn report_metadata(&mut self, answer: &Answer, decision: &Decision, took: Duration) {
+        let refused = match answer {
+            Answer::Metadata { .. } => None,
+            Answer::KeyMissing => Some(Finding::KeyMissing),
+            Answer::KeyDenied => Some(Finding::KeyDenied),
+            Answer::UpsertMissing => Some(Finding::UpsertMissing),
+            Answer::UpsertDenied => Some(Finding::UpsertDenied),
+        };
+        let mono = self.mono();
+        let kind = &mut self.metadata;
+        let (status, reason) = match (refused, decision.reading) {
+            (Some(finding), _) => {
+                let class = match answer {
+                    Answer::KeyDenied | Answer::UpsertDenied => "transit_policy_denied",
+                    _ => "transit_key_missing",
+                };
+                (class, finding.to_string())
+            }
+            (None, Reading::Unconfirmed) => (
+                "unconfirmed",
+                "the answer contradicts the registry; it is asked again before it is believed"
+                    .to_owned(),
+            ),
+            (None, Reading::Inconsistent) => (
+                "inconsistent",
+                "the answer contradicts itself and is ignored".to_owned(),
+            ),
+            (None, Reading::Accepted) => {
+                kind.breaker.succeeded();
+                kind.failures.passed(took);
+                self.metrics.observed("ok");
+                return;
+            }
+        };
+        kind.breaker.failed(mono);
+        kind.failures.failed(status, &reason, took);
+        self.metrics.observed(status);
+    }
+
+    pub(super) async fn deep_landed(&mut self, round: DeepRound) {
+        let mono = self.mono();
+        let took = mono.saturating_sub(round.started);
+        match (round.trial, round.result) {
+            (Some(trial), Ok(())) => self.promote(&trial).await,
+            (Some(_), Err(failure)) => report::trial_failed(round.version, failure.class),
+            (None, Ok(())) => {
+                self.health.deep_passed(mono);
+                self.deep.breaker.succeeded();
+                self.deep.failures.passed(took);
+            }
+            (None, Err(failure)) => {
+                let reason = match &failure.fault {
+                    registry::health::Fault::Transient => "OpenBao did not answer".to_owned(),
+                    registry::health::Fault::Doubtful(finding)
+                    | registry::health::Fault::Definite(finding) => finding.to_string(),
+                };
+                self.deep.failures.failed(failure.class, &reason, took);
+                self.deep.breaker.failed(mono);
+                let again = self
+                    .health
+                    .deep_failed(failure.fault, round.new_connection, mono);
+                match again {
+                    Some(after) => self.deep.again(mono.saturating_add(after)),
+                    None => self.deep.resume(self.deep_interval(false)),
+                }
+            }
+        }
+        self.end_bootstrap();
+    }
+
+    /// Disk first; then the view changes in one swap.
+    async fn promote(&mut self, trial: &Trial) {
+        let now = self.doors.clock.now();
+        let promotion = self.machine.promotion(&self.records, trial, now);
+        let Some((records, transitions)) = promotion else {
+            return;
+        };
+        if self.write(records, &transitions).await {
+            self.machine.promoted();
+            self.health.metadata_doubted(self.machine.findings());
+            // The trial was a deep probe of what is the write key now.
+            self.health.deep_passed(now.mono);
+            self.deep.breaker.succeeded();
+            self.deep.hurry(now.mono, Duration::ZERO);
+        }
+    }
+
+    /// False when nothing is on disk; then nothing changes here either, and the next round
+    /// offers the same records again.
+    async fn write(&mut self, records: Vec<Record>, transitions: &[Transition]) -> bool {
+        let persist = Arc::clone(&self.doors.persist);
+        let job = move || {
+            persist
+                .persist(&records)
+                .map(|generation| (generation, records))
+        };
+        let result = tokio::task::spawn_blocking(job)
+            .await
+            .unwrap_or_else(|_| Err(PersistError("the writer of the registry panicked".into())));
+        match result {
+            Ok((generation, records)) => {
+                self.records = records;
+                self.generation = generation;
+                report::transitions(transitions, generation);
+                true
+            }
+            Err(error) => {
+                report::write_failed(&error.to_string());
+                false
+            }
+        }
+    }
+
+    /// The first healthy verdict ends the start; from then on probes keep their own pace.
+    fn end_bootstrap(&mut self) {
+        if self.bootstrapping && self.verdict().healthy_until.is_some() {
+            self.bootstrapping = false;
+            self.metadata.resume(self.metadata_interval());
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What fails, how long Status survives it, and how it comes back.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_survived_until_the_result_is_stale_and_ended_by_the_next_probes() {
+    let world = World::healthy().await;
+    world.pass(299).await;
+    world.transit.script().down = Some(error(Class::Sealed));
+    world.pass(85).await;
+    assert_eq!(
+        world.healthy_version(),
+        Some(1),
+        "two missed probes are nothing"
+    );
+    world.pass(40).await;
+    assert_eq!(world.healthy_version(), None);
+    assert!(world.reasons().contains(&"metadata_stale"));
+    world.transit.script().down = None;
+    world.pass(61).await;
+    assert_eq!(world.healthy_version(), Some(1));
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_of_one_kind_does_not_hide_the_other() {
+    let world = World::healthy().await;
+    world.transit.script().disable_upsert = false;
+    world.pass(31).await;
+    assert_eq!(world.reasons(), ["upsert_allowed"]);
+    world.signals.deep_probe.notify_one();
+    world.pass(1).await;
+    assert_eq!(world.encrypts().len(), 2);
+    assert_eq!(world.reasons(), ["upsert_allowed"]);
+    world.transit.script().disable_upsert = true;
+    world.pass(30).await;
+    assert_eq!(world.healthy_version(), Some(1));
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_key_is_believed_after_three_answers_on_new_connections() {
+    let world = World::healthy().await;
+    world.pass(10).await;
+    world.transit.script().metadata = Err(error(Class::KeyMissing));
+    let before = world.reads();
+    while world.reads() == before {
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(world.healthy_version(), Some(1));
+    world.pass(5).await;
+    assert_eq!(world.healthy_version(), Some(1), "two of three");
+    world.pass(2).await;
+    assert_eq!(world.reasons(), ["key_missing"]);
+    let asked = world.transit.asked();
+    let fresh = |a: &&Asked| {
+        matches!(
+            a,
+            Asked::ReadKey {
+                new_connection: true
+            }
+        )
+    };
+    assert_eq!(asked.iter().filter(fresh).count(), 3);
+    assert_eq!(
+        world.absorbed.versions(),
+        [1],
+        "nothing unconfirmed reaches discovery"
+    );
+    world.transit.script().metadata = Ok(metadata(&[1]));
+    world.pass(31).await;
+    assert_eq!(world.healthy_version(), Some(1));
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_lagging_answer_changes_nothing() {
+    let world = World::healthy().await;
+    world.transit.script().metadata = Ok(metadata(&[1, 2]));
+    world.pass(70).await;
+    let generation = |world: &World| world.disk.state().document.as_ref().unwrap().generation();
+    let before = generation(&world);
+    let reads = world.reads();
+    world.transit.script().metadata = Ok(metadata(&[1]));
+    while world.reads() == reads {
+        sleep(Duration::from_millis(100)).await;
+    }
+    world.transit.script().metadata = Ok(metadata(&[1, 2]));
+    world.pass(3).await;
+    assert_eq!(world.reads(), reads + 2, "asked again at once");
+    assert_eq!(
+        generation(&world),
+        before + 1,
+        "and counted, as if nothing had been"
+    );
+    assert_eq!(world.healthy_version(), Some(1));
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_deep_answer_is_unhealthy_at_once_and_repeated_soon() {
+    let world = World::healthy().await;
+    let other = Encrypted {
+        ciphertext: "vault:v2:x".into(),
+        key_version: 2,
+    };
+    let long = Encrypted {
+        ciphertext: format!("vault:v1:{}", "x".repeat(1015)),
+        key_version: 1,
+    };
+    for answer in [other, long] {
+        world.pass(10).await;
+        world.transit.script().sealed.push_back(answer);
+        world.signals.deep_probe.notify_one();
+        world.pass(1).await;
+        assert_eq!(world.reasons(), ["deep_probe_wrong"]);
+        world.pass(31).await;
+        assert_eq!(world.healthy_version(), Some(1));
+    }
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_bytes_than_those_encrypted_are_unhealthy_at_once() {
+    let world = World::healthy().await;
+    world.pass(10).await;
+    world.transit.script().empty = true;
+    world.signals.deep_probe.notify_one();
+    world.pass(1).await;
+    assert_eq!(world.reasons(), ["deep_probe_wrong"]);
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_live_failure_starts_a_deep_probe_at_once_and_at_most_every_five_seconds() {
+    let world = World::healthy().await;
+    world.pass(10).await;
+    world.signals.deep_probe.notify_one();
+    sleep(Duration::from_millis(10)).await;
+    assert_eq!(world.encrypts().len(), 2);
+    for _ in 0..200 {
+        world.signals.deep_probe.notify_one();
+        sleep(Duration::from_millis(100)).await;
+    }
+    let probes = world.encrypts().len() - 2;
+    assert!((3..=4).contains(&probes), "{probes} in 20 s");
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_breaker_holds_periodic_probes_back_until_a_live_call_succeeds() {
+    let mut settings = settings();
+    settings.health.probe_interval = Duration::from_secs(2);
+    let mut world = World::new(Some(first()));
+    world.start(settings);
+    world.pass(1).await;
+    assert_eq!(world.healthy_version(), Some(1));
+    world.transit.script().down = Some(error(Class::ConnectionFailed));
+    world.pass(9).await;
+    let open = world.transit.count();
+    world.pass(20).await;
+    assert_eq!(world.transit.count(), open, "open for 30 s");
+    world.signals.live_success();
+    world.signals.deep_probe.notify_one();
+    world.transit.script().down = None;
+    world.pass(3).await;
+    assert!(world.transit.count() > open);
+    assert_eq!(world.healthy_version(), Some(1));
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_hang_end_at_their_limit_and_the_other_kind_goes_on() {
+    let world = World::healthy().await;
+    world.transit.script().hangs = true;
+    world.pass(60).await;
+    world.transit.script().hangs = false;
+    assert_eq!(world.healthy_version(), Some(1));
+    world.pass(40).await;
+    let (in_flight, _, broken_off) = world.transit.flights();
+    assert_eq!(in_flight, 0);
+    assert!(broken_off >= 1);
+    for _ in 0..300 {
+        world.pass(1).await;
+        assert_eq!(world.healthy_version(), Some(1));
+    }
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_verdict_goes_stale_by_itself_and_says_so() {
+    let mut world = World::new(Some(first()));
+    let mut settings = settings();
+    settings.health.probe_interval = Duration::from_secs(10_000);
+    settings.health.deep_probe_interval = Duration::from_secs(10_000);
+    world.start(settings);
+    world.pass(1).await;
+    assert_eq!(world.healthy_version(), Some(1));
+    world.pass(120).await;
+    assert_eq!(world.healthy_version(), None);
+    assert_eq!(world.reasons(), ["metadata_stale"]);
+    world.end().await.unwrap();
+}
