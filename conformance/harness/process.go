@@ -2,7 +2,6 @@ package harness
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -127,12 +126,12 @@ func (p *Process) LogTail(lines int) string {
 	if err != nil {
 		return "  (no log: " + err.Error() + ")"
 	}
-	all := strings.Split(string(bytes.TrimSpace(text)), "\n")
+	if text = bytes.TrimSpace(text); len(text) == 0 {
+		return "  (the log is empty)"
+	}
+	all := strings.Split(string(text), "\n")
 	if len(all) > lines {
 		all = all[len(all)-lines:]
 	}
 	return "  " + strings.Join(all, "\n  ")
 }
-
-// errNotRunning is for calls on a part that was killed.
-var errNotRunning = errors.New("the process is not running")

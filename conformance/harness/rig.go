@@ -167,7 +167,8 @@ func runDirectory() (string, *os.File, error) {
 		}
 		return dir, lock, nil
 	}
-	return "", nil, fmt.Errorf("the provider accepts sockets under /run only, and no directory can be made there: %w", errors.Join(problems...))
+	return "", nil, fmt.Errorf("the provider accepts sockets under /run only, and no directory can be made there "+
+		"(be root, or have a login session that makes %s): %w", places[1], errors.Join(problems...))
 }
 
 func removeAbandoned(place string) {

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	var stop context.CancelFunc
 	ended, stop = context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		caught := <-signals
 		stop()

@@ -31,7 +31,7 @@ func main() {
 	// The client library reports lost connections, which this demo causes on purpose.
 	klog.SetLogger(logr.Discard())
 
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	code := run(ctx, *secrets)
 	stop()
 	os.Exit(code)
