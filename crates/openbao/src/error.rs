@@ -1,6 +1,6 @@
 //! Why a call to OpenBao failed, in the terms that callers decide on.
 
-/// Stable classes of page 20 that a call to OpenBao can end in.
+/// Stable classes that a call to OpenBao can end in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
     /// Login rejected, or the local credential cannot be used.
@@ -51,7 +51,7 @@ pub struct Error {
 }
 
 impl Class {
-    /// The stable class name that is logged and counted (page 20).
+    /// The stable class name that is logged and counted.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

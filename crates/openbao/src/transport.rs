@@ -1,0 +1,82 @@
+//! One request to one endpoint, as the floors above see it; the wire is behind a trait.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method};
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use crate::{operation::Operation, transit::BoxFuture};
+
+/// What to send. Secrets in `body` and `token` are wiped when the last handle is gone.
+pub(crate) struct Request {
+    pub(crate) operation: Operation,
+    pub(crate) method: Method,
+    /// `/v1/...`
+    pub(crate) path: String,
+    pub(crate) body: Bytes,
+    pub(crate) token: Option<HeaderValue>,
+}
+
+/// Which way to send it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Route {
+    /// Index of the endpoint.
+    pub(crate) endpoint: usize,
+    /// On a connection that no earlier request used.
+    pub(crate) new_connection: bool,
+    /// Everything is over by then, the body included.
+    pub(crate) until: Instant,
+}
+
+/// A complete answer.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// `Retry-After` in seconds, where it was sent.
+    pub(crate) retry_after: Option<Duration>,
+    /// May hold plaintext or a token.
+    pub(crate) body: Zeroizing<Vec<u8>>,
+}
+
+/// Why there is no complete answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The host name does not resolve.
+    Dns,
+    /// Refused, unreachable, or reset before the TLS handshake.
+    Refused,
+    /// TCP or TLS took too long.
+    ConnectTimeout,
+    /// The handshake failed.
+    Tls,
+    /// The handshake failed because of the server's certificate.
+    Certificate,
+    /// The connection ended before the head of the answer.
+    LostBeforeAnswer,
+    /// The connection ended in the body.
+    LostInAnswer,
+    /// The head is not HTTP.
+    NotHttp,
+    /// One byte more than the operation allows.
+    TooLarge,
+    /// Not over by [`Route::until`].
+    Timeout {
+        /// Whether the head of the answer had come.
+        answering: bool,
+    },
+}
+
+/// Carries requests. Implemented by the HTTPS client and by a scripted fake.
+pub(crate) trait Transport: Send + Sync + 'static {
+    /// How many endpoints there are; at least one.
+    fn endpoints(&self) -> usize;
+
+    /// Sends one request and reads the whole answer, following nothing and retrying nothing
+    /// that may have reached the server. Over by `route.until`.
+    fn send<'a>(
+        &'a self,
+        request: &'a Request,
+        route: Route,
+    ) -> BoxFuture<'a, Result<Answer, Failure>>;
+}
