@@ -24,7 +24,10 @@ func (r *Rig) StartBaoDev(ctx context.Context, name string) (*BaoDev, error) {
 	if err := os.Mkdir(dev.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	process, err := r.Start(name, BaoDevBinary, "up", "--dir", dev.Dir)
+	// Each provider gets a socket and a state of its own; these only keep bao-dev from
+	// making the folders of its defaults.
+	process, err := r.Start(name, BaoDevBinary, "up", "--dir", dev.Dir,
+		"--socket", filepath.Join(r.RunDir, "unused.sock"), "--state", filepath.Join(dev.Dir, "unused.json"))
 	if err != nil {
 		return nil, err
 	}

@@ -87,7 +87,6 @@ func (p *Provider) writeConfig(template string, settings ProviderSettings) error
 		"server.healthAddress":                   p.health,
 		"server.metricsAddress":                  p.metrics,
 		"state.path":                             p.StatePath,
-		"bootstrap.retryInterval":                "1s",
 		"status.probeInterval":                   settings.ProbeInterval.String(),
 		"status.deepProbeInterval":               settings.DeepProbeInterval.String(),
 		"status.statusMaxStaleness":              settings.MaxStaleness.String(),
