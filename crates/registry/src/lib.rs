@@ -30,6 +30,8 @@ pub mod document;
 
 pub mod pair;
 
+pub mod store;
+
 pub mod breaker;
 pub mod confirm;
 pub mod finding;

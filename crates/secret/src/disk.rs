@@ -83,6 +83,12 @@ pub trait Disk {
     /// As `fsync(2)`.
     fn sync_directory(&self, directory: &Path) -> io::Result<()>;
 
+    /// Makes the content of a file durable that was there before, whoever wrote it.
+    ///
+    /// # Errors
+    /// As `open(2)` and `fsync(2)`.
+    fn sync_existing(&self, path: &Path) -> io::Result<()>;
+
     /// Removes a name.
     ///
     /// # Errors
@@ -126,6 +132,14 @@ impl Disk for OsDisk {
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
         File::open(directory)?.sync_all()
+    }
+
+    fn sync_existing(&self, path: &Path) -> io::Result<()> {
+        Ok(rustix::fs::fsync(rustix::fs::open(
+            path,
+            READ,
+            Mode::empty(),
+        )?)?)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

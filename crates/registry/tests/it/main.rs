@@ -1,7 +1,14 @@
 //! The registry against files and golden vectors.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its helpers too"
+)]
 
+mod crash;
+mod documents;
 mod properties;
 mod state;
+mod store;
 mod wire;

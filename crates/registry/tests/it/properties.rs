@@ -11,7 +11,7 @@ use registry::{
     scope::Scope,
 };
 
-use crate::state;
+use crate::documents;
 
 fn any_scope() -> impl Strategy<Value = Scope> {
     let name = "[a-c<&\u{2028}\u{e9}\"\\\\]{1,4}";
@@ -132,8 +132,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_never_panic_a_reader(bytes in prop::collection::vec(any::<u8>(), 0..256)) {
-        let scope = state::named("first generation").scope.scope();
-        prop_assert!(Document::parse(&bytes, &scope).is_err());
+        prop_assert!(Document::parse(&bytes, &documents::scope()).is_err());
         prop_assert!(Checkpoint::parse(&bytes).is_err());
         let _ = ciphertext::version_of(&String::from_utf8_lossy(&bytes));
     }
@@ -142,14 +141,14 @@ proptest! {
     fn mangled_files_never_panic_a_reader(
         edits in prop::collection::vec((any::<Index>(), any::<Index>(), "[\\[\\]{}\",:0-9\\\\u]{0,8}"), 1..6),
     ) {
-        let vector = state::named("pending, stable (namespace)");
-        let mut text = vector.state.unwrap().into_bytes();
+        let first = documents::first();
+        let mut text = documents::after(&first, 0).render();
         for (from, length, insert) in edits {
             let from = from.index(text.len());
             let end = from + length.index((text.len() - from).min(40));
             text.splice(from..end, insert.into_bytes());
         }
-        let _ = Document::parse(&text, &vector.scope.scope());
+        let _ = Document::parse(&text, &documents::scope());
         let _ = Checkpoint::parse(&text);
     }
 }

@@ -23,6 +23,8 @@ fn home() -> TempDir {
 }
 
 fn put(path: &Path, content: impl AsRef<[u8]>, mode: u32) {
+    // A file without write permission is not written again, whoever runs this.
+    let _ = fs::remove_file(path);
     fs::write(path, content).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }

@@ -56,6 +56,9 @@ impl Disk for Failing {
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
         self.step("sync_directory", || OsDisk.sync_directory(directory))
     }
+    fn sync_existing(&self, path: &Path) -> io::Result<()> {
+        self.step("sync_existing", || OsDisk.sync_existing(path))
+    }
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.step("remove", || OsDisk.remove(path))
     }

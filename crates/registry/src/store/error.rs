@@ -1,0 +1,141 @@
+//! Why the state pair cannot be used, and what to do about it.
+
+use std::{fmt, io, path::PathBuf};
+
+use secret::{file::FileError, replace::ReplaceError};
+
+use crate::verdict::LoadError;
+
+/// Why the pair was not opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The directory is not safe to keep state in.
+    #[error("state directory {}: {fault}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: DirectoryFault,
+    },
+    /// The system refused to look at the directory or to make it durable.
+    #[error("state directory {}: {action} failed", path.display())]
+    DirectoryIo {
+        /// The directory.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Somebody else is the writer.
+    #[error(
+        "{} is held by another process; stop the other bao-kms-provider that uses this state, or \
+         give each its own state.path",
+        path.display()
+    )]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The lock file cannot be used.
+    #[error("lock file {}: {action} failed", path.display())]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Type, mode or size of one of the files.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The contents.
+    #[error("{}: {fault}; {}", path.display(), advice(fault))]
+    Load {
+        /// The state file; its checkpoint is beside it.
+        path: PathBuf,
+        /// The verdict.
+        fault: LoadError,
+    },
+    /// A generation that does not follow from the one in force.
+    #[error(
+        "{}: generation {proposed} does not follow generation {in_force}, which is in force; \
+         nothing was written",
+        path.display()
+    )]
+    NotNext {
+        /// The state file.
+        path: PathBuf,
+        /// Generation in force, 0 for none.
+        in_force: u64,
+        /// Generation that was to be written.
+        proposed: u64,
+    },
+    /// More records than a reader accepts.
+    #[error(
+        "{}: the next generation would be larger than {limit} bytes; nothing was written, see \
+         docs/recovery.md",
+        path.display()
+    )]
+    TooLarge {
+        /// The state file.
+        path: PathBuf,
+        /// Largest size, bytes.
+        limit: u64,
+    },
+    /// The disk refused.
+    #[error(transparent)]
+    Write(#[from] ReplaceError),
+}
+
+/// What is wrong with the state directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DirectoryFault {
+    /// It is not there.
+    Missing,
+    /// It is a symlink.
+    Symlink,
+    /// It is something else.
+    NotADirectory,
+    /// Others can write it.
+    Writable(u32),
+    /// `state.path` names no file in a directory.
+    NoFileName,
+}
+
+impl fmt::Display for DirectoryFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => {
+                f.write_str("does not exist; create it with mode 0750 for the provider's user")
+            }
+            Self::Symlink => f.write_str("is a symbolic link; name the directory itself"),
+            Self::NotADirectory => f.write_str("is not a directory"),
+            Self::Writable(mode) => {
+                let allowed = mode & !0o022;
+                write!(
+                    f,
+                    "has mode {mode:04o}, so others can replace the state; run chmod {allowed:04o} on it"
+                )
+            }
+            Self::NoFileName => f.write_str("state.path must name a file in it"),
+        }
+    }
+}
+
+fn advice(fault: &LoadError) -> &'static str {
+    match fault {
+        LoadError::Corrupt { .. } => "restore both files from one backup, or see docs/recovery.md",
+        LoadError::Rollback { .. } | LoadError::Forked { .. } => {
+            "put the newest pair back, both files of it, or see docs/recovery.md"
+        }
+        LoadError::Scope { .. } => {
+            "identity fields never change once data exists, so put the configuration or the right \
+             state back"
+        }
+        LoadError::StateMissing => {
+            "restore the state file, or copy both files from a healthy node, or see docs/recovery.md"
+        }
+    }
+}
