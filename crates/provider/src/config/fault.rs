@@ -1,0 +1,199 @@
+//! One thing that is wrong with a configuration, and how it is shown.
+
+use std::fmt::Write as _;
+
+use super::source::{Place, Source, Spot};
+
+/// What a diagnostic may show of the source line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// The key and the value.
+    Value,
+    /// The key; the value may be a secret in the wrong place.
+    Hidden,
+    /// The place is a key; what follows it is not shown.
+    Key,
+}
+
+/// One problem. Neither `message` nor `advice` ever holds a value from the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// Dotted path, for example `openbao.failoverAddresses[1]`; empty for the file itself.
+    pub(crate) field: String,
+    /// What the caret points at.
+    pub(crate) place: Place,
+    /// What is wrong: a predicate of the field, lower case, no full stop.
+    pub(crate) message: String,
+    /// What to do: an imperative, lower case, no full stop.
+    pub(crate) advice: String,
+    /// Whether the value may be printed.
+    pub(crate) show: Show,
+}
+
+const HIDDEN: &str = "<hidden>";
+
+/// All faults as text: position, field, what is wrong, the line, a caret and an advice.
+/// Ordered by position, so that a reader walks down the file once.
+pub(crate) fn render(source: &Source, faults: &[Fault]) -> String {
+    let mut ordered: Vec<&Fault> = faults.iter().collect();
+    ordered.sort_by_key(|fault| match &fault.place {
+        Place::Override(_) => (0, 0),
+        Place::Nowhere => (1, 0),
+        Place::Text(spot) => (spot.line, spot.column),
+    });
+    let mut text = String::new();
+    for fault in ordered {
+        render_one(&mut text, source, fault);
+    }
+    let count = faults.len();
+    let noun = if count == 1 { "problem" } else { "problems" };
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{count} {noun} in {}", source.name());
+    if source.is_cut_off() {
+        text.push_str(", whose last line has no end: it may have been cut off while being written");
+    }
+    text
+}
+
+fn render_one(text: &mut String, source: &Source, fault: &Fault) {
+    let subject = if fault.field.is_empty() {
+        String::new()
+    } else {
+        format!("{}: ", fault.field)
+    };
+    let place = match &fault.place {
+        Place::Text(spot) => format!("{}:{}:{}", source.name(), spot.line, spot.column),
+        Place::Override(name) => (*name).to_owned(),
+        Place::Nowhere => source.name().to_owned(),
+    };
+    let _ = writeln!(text, "{place}: {subject}{}", fault.message);
+    if let Place::Text(spot) = fault.place
+        && let Some(line) = source.line(spot.line)
+    {
+        render_line(text, line, spot, fault.show);
+    }
+    let _ = writeln!(text, "      = {}\n", fault.advice);
+}
+
+fn render_line(text: &mut String, line: &str, spot: Spot, show: Show) {
+    let line: Vec<char> = line.chars().collect();
+    let start = spot.column.saturating_sub(1).min(line.len());
+    let end = start.saturating_add(spot.width).min(line.len());
+    let (before, rest) = line.split_at(start);
+    let (pointed, _) = rest.split_at(end - start);
+
+    let mut shown = mask_neighbours(before);
+    let padding: String = shown
+        .chars()
+        .map(|c| if c == '\t' { '\t' } else { ' ' })
+        .collect();
+    let width = match show {
+        Show::Value => {
+            shown.extend(pointed);
+            pointed.len().max(1)
+        }
+        Show::Hidden => {
+            shown.push_str(HIDDEN);
+            HIDDEN.len()
+        }
+        Show::Key => {
+            shown.extend(pointed);
+            shown.push(':');
+            pointed.len().max(1)
+        }
+    };
+    let _ = writeln!(text, " {:>4} | {shown}", spot.line);
+    let _ = writeln!(text, "      | {padding}{}", "^".repeat(width));
+}
+
+/// Keeps indentation, list dashes and the key right before the place; whatever else stands on
+/// the line (the earlier pairs of `{a: 1, b: 2}`) becomes dots.
+fn mask_neighbours(before: &[char]) -> String {
+    let text: String = before.iter().collect();
+    let trimmed = text.trim_end_matches([' ', '\t']);
+    let key_end = trimmed.strip_suffix(':').unwrap_or(trimmed);
+    let key_start = key_end
+        .rfind(|c: char| !(c.is_ascii_alphanumeric() || "_.\"'".contains(c)))
+        .map_or(0, |at| at + 1);
+    // Without the colon, what stands before is a value.
+    let keep_from = if trimmed.ends_with(':') {
+        key_start
+    } else {
+        text.len()
+    };
+    text.char_indices()
+        .map(|(at, c)| {
+            if at >= keep_from || c.is_whitespace() || c == '-' {
+                c
+            } else {
+                '.'
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(line: usize, column: usize, width: usize, show: Show) -> Fault {
+        Fault {
+            field: "a.b".into(),
+            place: Place::Text(Spot {
+                line,
+                column,
+                width,
+            }),
+            message: "is wrong".into(),
+            advice: "put it right".into(),
+            show,
+        }
+    }
+
+    #[test]
+    fn the_line_the_caret_and_the_advice_are_shown() {
+        let source = Source::new("/c.yaml", "a:\n  b: never\n");
+        assert_eq!(
+            render(&source, &[fault(2, 6, 5, Show::Value)]),
+            "/c.yaml:2:6: a.b: is wrong\n    2 |   b: never\n      |      ^^^^^\n      = put it right\n\n1 problem in /c.yaml"
+        );
+    }
+
+    #[test]
+    fn a_value_that_may_be_a_secret_and_its_neighbours_are_not_shown() {
+        let source = Source::new("/c.yaml", "a: {pin: 1234, b: hunter2, c: 5678}\n");
+        let text = render(&source, &[fault(1, 19, 7, Show::Hidden)]);
+        for secret in ["1234", "hunter2", "5678"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+        assert!(text.contains("b: <hidden>\n"), "{text}");
+    }
+
+    #[test]
+    fn faults_are_ordered_as_the_file_is_read() {
+        let source = Source::new("/c.yaml", "a: 1\nb: 2\nc: 3\n");
+        let faults = [
+            fault(3, 4, 1, Show::Value),
+            fault(1, 4, 1, Show::Value),
+            fault(2, 4, 1, Show::Value),
+        ];
+        let text = render(&source, &faults);
+        let at = |needle| text.find(needle).unwrap();
+        assert!(at(":1:4") < at(":2:4") && at(":2:4") < at(":3:4"));
+        assert!(text.ends_with("3 problems in /c.yaml"));
+    }
+
+    #[test]
+    fn a_file_without_a_last_line_end_is_said_to_be_perhaps_cut_off() {
+        let source = Source::new("/c.yaml", "a: 1");
+        assert!(render(&source, &[fault(1, 4, 1, Show::Value)]).contains("cut off"));
+    }
+
+    #[test]
+    fn a_place_outside_the_text_does_not_panic() {
+        let source = Source::new("/c.yaml", "a: 1\n");
+        for (line, column) in [(0, 0), (1, 99), (99, 1)] {
+            render(&source, &[fault(line, column, 99, Show::Value)]);
+        }
+    }
+}
