@@ -1,0 +1,220 @@
+//! The command line: the only place that reads arguments and the environment.
+//!
+//! Modules from the ground floor to the roof; each uses only what stands above it.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::{
+    causes,
+    config::{self, Config, ConfigError, Override, Overrides},
+    exit::{self, Failure},
+    serve,
+    version::{COMMIT, VERSION},
+};
+
+mod arguments;
+
+mod report;
+
+mod probe;
+
+use arguments::{Arguments, Command, Common, ConfigCommand, Document, Output};
+
+/// The configuration when neither flag nor environment name one.
+const DEFAULT_CONFIG: &str = "/etc/openbao-kms/config.yaml";
+
+/// Runs the program that this process was started as; the exit code is the caller's to return.
+#[must_use]
+pub fn run() -> ExitCode {
+    let environment = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let outcome = Arguments::try_parse_from(std::env::args_os())
+        .map_err(Failure::Usage)
+        .and_then(|arguments| dispatch(&arguments, &environment));
+    match &outcome {
+        Ok(()) => {}
+        // Help goes to standard output, complaints to standard error, both in clap's words.
+        Err(Failure::Usage(error)) => {
+            let _ = error.print();
+        }
+        // Diagnostics start with the file's position, where editors look for it.
+        Err(Failure::Config(ConfigError::Faults(faults))) => report::complain(&faults.to_string()),
+        Err(failure) => report::complain(&format!("bao-kms-provider: {}", causes::chain(failure))),
+    }
+    exit::code(&outcome)
+}
+
+/// A variable's value; unset and empty are the same.
+type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+fn dispatch(arguments: &Arguments, environment: Environment<'_>) -> Result<(), Failure> {
+    let common = &arguments.common;
+    match &arguments.command {
+        Command::Serve => {
+            let path = config_path(common, environment);
+            let config = config::load(&path, &overrides(common, environment))?;
+            serve::run(&config, &manager(environment))
+        }
+        Command::Config { what: None, report } => {
+            let path = config_path(common, environment);
+            let config = config::read(&path, &overrides(common, environment))?;
+            show_config(&config, report.output)
+        }
+        Command::Config {
+            what: Some(ConfigCommand::Schema),
+            ..
+        } => print(&config::json_schema()),
+        Command::Probe(arguments) => run_probe(arguments, common, environment),
+        Command::Version { report } => show_version(report.output),
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            let mut grammar = Arguments::command();
+            clap_complete::generate(*shell, &mut grammar, "bao-kms-provider", &mut script);
+            print(&String::from_utf8_lossy(&script))
+        }
+        Command::Generate { document } => print(&match document {
+            Document::Configuration => config::reference(),
+            Document::ConfigSchema => config::json_schema(),
+            Document::ReportsSchema => report::schema(),
+        }),
+    }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    report::print(text).map_err(|error| Failure::Unclassified(Box::new(error)))
+}
+
+fn json(kind: &str, body: &impl serde::Serialize) -> Result<String, Failure> {
+    report::json(kind, body).map_err(|error| Failure::Unclassified(Box::new(error)))
+}
+
+fn config_path(common: &Common, environment: Environment<'_>) -> PathBuf {
+    common
+        .config
+        .clone()
+        .or_else(|| environment("BAO_KMS_PROVIDER_CONFIG").map(PathBuf::from))
+        .unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG))
+}
+
+/// What the service manager said to us; only this module reads the environment.
+fn manager(environment: Environment<'_>) -> serve::Manager {
+    serve::Manager {
+        notify_socket: environment("NOTIFY_SOCKET"),
+        watchdog_usec: environment("WATCHDOG_USEC"),
+    }
+}
+
+/// Flag, else environment; the file comes last and elsewhere.
+fn overrides(common: &Common, environment: Environment<'_>) -> Overrides {
+    let pick = |flag: &Option<String>, flag_name, variable| {
+        let given = flag.clone().map(|value| Override {
+            value,
+            origin: flag_name,
+        });
+        given.or_else(|| {
+            environment(variable).map(|value| Override {
+                value: value.to_string_lossy().into_owned(),
+                origin: variable,
+            })
+        })
+    };
+    Overrides {
+        log_level: pick(
+            &common.log_level,
+            "--log-level",
+            "BAO_KMS_PROVIDER_LOG_LEVEL",
+        ),
+        metrics_address: pick(
+            &common.metrics_address,
+            "--metrics-address",
+            "BAO_KMS_PROVIDER_SERVER_METRICS_ADDRESS",
+        ),
+        health_address: pick(
+            &common.health_address,
+            "--health-address",
+            "BAO_KMS_PROVIDER_SERVER_HEALTH_ADDRESS",
+        ),
+    }
+}
+
+fn show_version(output: Output) -> Result<(), Failure> {
+    print(&match output {
+        Output::Text => format!("bao-kms-provider {VERSION} (commit {COMMIT})\n"),
+        Output::Json => json(
+            "Version",
+            &report::Version {
+                version: VERSION,
+                commit: COMMIT,
+            },
+        )?,
+    })
+}
+
+fn show_config(config: &Config, output: Output) -> Result<(), Failure> {
+    let fingerprint = config.fingerprint();
+    let expected = config
+        .transit
+        .expected_fingerprint
+        .as_ref()
+        .map(|expected| *expected == fingerprint);
+    if let Err(mismatch) = config.check_identity() {
+        report::complain(&format!("warning, serve will refuse this: {mismatch}"));
+    }
+    print(&match output {
+        Output::Text => format!(
+            "# identity fingerprint: {fingerprint}\n{}",
+            config::to_yaml(&config.document())
+        ),
+        Output::Json => json(
+            "Config",
+            &report::Config {
+                identity_fingerprint: fingerprint,
+                identity_expected: expected,
+                config: config.document(),
+            },
+        )?,
+    })
+}
+
+fn run_probe(
+    arguments: &arguments::Probe,
+    common: &Common,
+    environment: Environment<'_>,
+) -> Result<(), Failure> {
+    let socket = match &arguments.socket {
+        Some(socket) => socket.clone(),
+        None => configured_socket(&config_path(common, environment), common, environment)?,
+    };
+    let report = probe::run(arguments, &socket)?;
+    print(&match arguments.report.output {
+        Output::Text => probe::text(&report, report::colour(environment("NO_COLOR").as_deref())),
+        Output::Json => json("Probe", &report)?,
+    })?;
+    match report.result {
+        report::Verdict::Fail => Err(Failure::CheckFailed("a check of the probe failed".into())),
+        report::Verdict::Warn if arguments.strict => Err(Failure::CheckFailed(
+            "a check of the probe warned, and --strict was given".into(),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The user of the API server can often not read the configuration, and need not.
+fn configured_socket(
+    path: &Path,
+    common: &Common,
+    environment: Environment<'_>,
+) -> Result<PathBuf, Failure> {
+    match config::read(path, &overrides(common, environment)) {
+        Ok(config) => Ok(config.server.socket_path),
+        Err(error) => {
+            report::complain("without --socket, the socket's path is read from the configuration");
+            Err(error.into())
+        }
+    }
+}
