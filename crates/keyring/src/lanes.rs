@@ -173,11 +173,11 @@ impl Lanes {
             rest.iter().for_each(|call| call.resolve(Err(lost())));
             return;
         }
-        let departures = self.board().depart(Instant::now());
-        for call in departures.expired {
+        let departure = self.board().depart(Instant::now());
+        for call in departure.expired {
             call.resolve(Err(expired()));
         }
-        for flight in departures.flights {
+        if let Some(flight) = departure.flight {
             self.launch(flight);
         }
     }
@@ -226,30 +226,17 @@ impl Aboard {
     async fn fly(mut self) {
         let abandoned = Arc::clone(&self.flight.aboard);
         tokio::select! {
-            outcome = self.ask() => match outcome {
-                Ok(answers) => {
-                    self.landed = true;
-                    self.lanes.land(&self.flight, answers);
-                }
-                Err(refused) => {
-                    tracing::warn!(
-                        operation = "decrypt",
-                        openbao_operation = "transit_batch_decrypt",
-                        error_class = refused.class.as_str(),
-                        items = self.flight.items.len(),
-                        reason = "OpenBao could not read the batch; each item is sent alone",
-                        "decrypt.batch_refused"
-                    );
-                    self.landed = true;
-                    self.lanes.board().repeat_alone(&self.flight);
-                }
-            },
+            answers = self.ask() => {
+                self.landed = true;
+                self.lanes.land(&self.flight, answers);
+            }
             () = abandoned.empty() => {}
         }
     }
 
-    /// One answer per passenger, or the refusal of the batch as a batch.
-    async fn ask(&self) -> Result<Vec<Answer>, Error> {
+    /// One answer per passenger. An error of a batch as a whole is everybody's: where it is
+    /// worth asking item by item, the client has done so.
+    async fn ask(&self) -> Vec<Answer> {
         let deadline = self.flight.deadline;
         let options = CallOptions {
             deadline,
@@ -259,16 +246,13 @@ impl Aboard {
         let items = &self.flight.items;
         if let [item] = items.as_slice() {
             let call = timeout_at(deadline, transit.decrypt(item, options));
-            return Ok(vec![call.await.unwrap_or_else(|_| Err(expired()))]);
+            return vec![call.await.unwrap_or_else(|_| Err(expired()))];
         }
         let call = timeout_at(deadline, transit.decrypt_batch(items, options));
         match call.await.unwrap_or_else(|_| Err(expired())) {
-            Ok(answers) if answers.len() == items.len() => Ok(answers),
-            Ok(_) => Ok(vec_of(items.len(), &miscounted())),
-            // Only this class says that Transit could not read the batch itself, so that
-            // one bad item may have cost the others their answers.
-            Err(error) if error.class == Class::OwnInput => Err(error),
-            Err(error) => Ok(vec_of(items.len(), &error)),
+            Ok(answers) if answers.len() == items.len() => answers,
+            Ok(_) => vec_of(items.len(), &miscounted()),
+            Err(error) => vec_of(items.len(), &error),
         }
     }
 }

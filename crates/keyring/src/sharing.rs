@@ -173,3 +173,50 @@ fn copy(answer: &Answer) -> Result<SecretBytes, Error> {
         Err(error) => Err(Error::Backend(error.clone())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(ciphertext: &str, key_id: &str, annotations: &[(&str, &str)]) -> DecryptRequest {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), value.as_bytes().to_vec());
+        DecryptRequest {
+            ciphertext: ciphertext.as_bytes().to_vec(),
+            key_id: key_id.to_owned(),
+            annotations: annotations.iter().map(owned).collect(),
+        }
+    }
+
+    #[test]
+    fn every_part_and_every_boundary_between_parts_counts() {
+        let requests = [
+            request("ab", "c", &[("d", "e")]),
+            request("a", "bc", &[("d", "e")]),
+            request("ab", "x", &[("d", "e")]),
+            request("ax", "c", &[("d", "e")]),
+            request("ab", "c", &[("d", "x")]),
+            request("ab", "c", &[("x", "e")]),
+            request("ab", "cd", &[("", "e")]),
+            request("ab", "c", &[("de", "")]),
+            request("ab", "c", &[("d", "e"), ("f", "g")]),
+            request("ab", "c", &[]),
+        ];
+        for (number, one) in requests.iter().enumerate() {
+            for (other_number, other) in requests.iter().enumerate() {
+                let equal = Fingerprint::of(one) == Fingerprint::of(other);
+                assert_eq!(equal, number == other_number, "{one:?} {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_annotations_does_not_count() {
+        let many: Vec<_> = (0..50)
+            .map(|n| (format!("k{n}"), format!("v{n}")))
+            .collect();
+        let pairs: Vec<_> = many.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let reversed: Vec<_> = pairs.iter().rev().copied().collect();
+        let one = Fingerprint::of(&request("a", "b", &pairs));
+        assert!(one == Fingerprint::of(&request("a", "b", &reversed)));
+    }
+}

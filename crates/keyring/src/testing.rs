@@ -340,9 +340,12 @@ pub(crate) fn created(version: u64) -> i64 {
     1_700_000_000 + i64::try_from(version).unwrap_or_default() * 1000
 }
 
-/// Version `version` of the one key.
+/// Version `version` of the one key. Derived once: thousands of requests are made of it.
 pub(crate) fn snapshot(version: u64) -> Arc<Snapshot> {
-    Arc::new(Snapshot::new(&scope(), "0.1.0", version, created(version)))
+    static DERIVED: Mutex<BTreeMap<u64, Arc<Snapshot>>> = Mutex::new(BTreeMap::new());
+    let mut derived = DERIVED.lock().unwrap_or_else(PoisonError::into_inner);
+    let make = || Arc::new(Snapshot::new(&scope(), "0.1.0", version, created(version)));
+    Arc::clone(derived.entry(version).or_insert_with(make))
 }
 
 /// A sound key that has `versions`.

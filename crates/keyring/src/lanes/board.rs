@@ -24,9 +24,7 @@ pub(super) struct Queued {
     call: Arc<Call>,
     /// The longest of those who wait for it.
     deadline: Instant,
-    /// Part of a batch that was refused as a batch.
-    alone: bool,
-    /// What is repeated has no seat: it was let in before.
+    /// Who finds a free lane needs none.
     _seat: Option<Seat>,
 }
 
@@ -69,10 +67,9 @@ impl Headcount {
 }
 
 /// What follows when a lane frees.
-#[derive(Default)]
-pub(super) struct Departures {
-    /// The next requests. One, but where a refused batch left items for several free lanes.
-    pub(super) flights: Vec<Flight>,
+pub(super) struct Departure {
+    /// The next request; the lane stays busy with it.
+    pub(super) flight: Option<Flight>,
     /// Those whose deadline came while they waited.
     pub(super) expired: Vec<Arc<Call>>,
 }
@@ -118,7 +115,6 @@ impl Board {
             item,
             call: Arc::clone(call),
             deadline,
-            alone: false,
             _seat: seat,
         };
         if free {
@@ -155,44 +151,27 @@ impl Board {
         }
     }
 
-    /// A lane frees; free lanes take on whoever waited longest.
-    pub(super) fn depart(&mut self, now: Instant) -> Departures {
-        self.busy = self.busy.saturating_sub(1);
-        let mut departures = Departures::default();
-        while self.busy < self.lanes {
-            let boarding = self.call_up(now, &mut departures.expired);
-            let Some(deadline) = boarding.iter().map(|(_, queued)| queued.deadline).max() else {
-                break;
-            };
-            self.busy += 1;
-            departures.flights.push(self.board_all(boarding, deadline));
-        }
-        departures
-    }
-
-    /// Up to a batch from the front of the queue, or one that must leave alone.
-    fn call_up(&mut self, now: Instant, expired: &mut Vec<Arc<Call>>) -> Vec<(u64, Queued)> {
+    /// A lane frees: up to a batch of those who waited longest take it.
+    pub(super) fn depart(&mut self, now: Instant) -> Departure {
+        let mut expired = Vec::new();
         let mut boarding: Vec<(u64, Queued)> = Vec::new();
         while boarding.len() < BATCH_MAX {
-            let Some(next) = self.queue.first_entry() else {
+            let Some((number, queued)) = self.queue.pop_first() else {
                 break;
             };
-            let alone = next.get().alone;
-            if alone && !boarding.is_empty() {
-                break;
-            }
-            let (number, queued) = next.remove_entry();
             if queued.deadline <= now {
                 queued.call.limit.get_or_init(|| queued.deadline);
                 expired.push(queued.call);
-                continue;
-            }
-            boarding.push((number, queued));
-            if alone {
-                break;
+            } else {
+                boarding.push((number, queued));
             }
         }
-        boarding
+        let deadline = boarding.iter().map(|(_, queued)| queued.deadline).max();
+        let flight = deadline.map(|deadline| self.board_all(boarding, deadline));
+        if flight.is_none() {
+            self.busy = self.busy.saturating_sub(1);
+        }
+        Departure { flight, expired }
     }
 
     /// A lane frees, and nothing will be asked any more: who waited gets no flight.
@@ -200,23 +179,6 @@ impl Board {
         self.busy = self.busy.saturating_sub(1);
         let queue = std::mem::take(&mut self.queue);
         queue.into_values().map(|queued| queued.call).collect()
-    }
-
-    /// Puts those of `flight` who still wait back to the front, each to leave by itself.
-    pub(super) fn repeat_alone(&mut self, flight: &Flight) {
-        for (passenger, item) in flight.passengers.iter().zip(&flight.items) {
-            if self.flying.remove(&passenger.number).is_none() {
-                continue;
-            }
-            let queued = Queued {
-                item: item.clone(),
-                call: Arc::clone(&passenger.call),
-                deadline: flight.deadline,
-                alone: true,
-                _seat: None,
-            };
-            self.queue.insert(passenger.number, queued);
-        }
     }
 
     fn board_all(&mut self, boarding: Vec<(u64, Queued)>, deadline: Instant) -> Flight {

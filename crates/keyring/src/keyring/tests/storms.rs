@@ -23,7 +23,7 @@ struct Arrival {
 struct Schedule {
     arrivals: Vec<Arrival>,
     latencies: Vec<u64>,
-    refused_batches: usize,
+    failed_batches: usize,
     bad: Option<u8>,
     lanes: usize,
     outage: Option<(u64, u64)>,
@@ -53,10 +53,10 @@ fn schedules() -> impl Strategy<Value = Schedule> {
         proptest::option::of((0..300_u64, 0..300_u64)),
     )
         .prop_map(
-            |(arrivals, latencies, refused_batches, bad, lanes, outage)| Schedule {
+            |(arrivals, latencies, failed_batches, bad, lanes, outage)| Schedule {
                 arrivals,
                 latencies,
-                refused_batches,
+                failed_batches,
                 bad,
                 lanes,
                 outage,
@@ -107,7 +107,7 @@ async fn run(schedule: Schedule) {
         script.metadata = Ok(metadata(&[1, 2]));
         script.latency = millis(3);
         script.latencies = schedule.latencies.iter().copied().map(millis).collect();
-        script.batch_errors = vec![error(Class::OwnInput); schedule.refused_batches].into();
+        script.batch_errors = vec![error(Class::Sealed); schedule.failed_batches].into();
         for version in [1, 2] {
             if let Some(what) = schedule.bad {
                 let text = request(version, &plaintext(what)).ciphertext;
