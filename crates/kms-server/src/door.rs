@@ -1,0 +1,108 @@
+//! What every call passes on its way in and out: its deadline, the guard that counts it, the
+//! net under its panics, and our words in place of the library's.
+
+use std::{convert::Infallible, pin::Pin, sync::Arc};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use keyring::kms::Kms;
+use kms_proto::v2::key_management_service_server::KeyManagementServiceServer;
+use tokio::time::{Instant, timeout_at};
+use tonic::{Code, Status, body::Body};
+use tower::Service as _;
+
+use crate::{
+    catch::catch,
+    deadline, limits,
+    metrics::{Method, Metrics},
+    record::{Call, Record},
+    service::{Deadline, KmsService},
+    settings::Correlation,
+    status::{Cause, refuse},
+};
+
+/// The way in. Cheap to clone; one for all connections.
+#[derive(Clone)]
+pub(crate) struct Door {
+    service: KeyManagementServiceServer<KmsService>,
+    metrics: Metrics,
+    correlation: Option<Arc<Correlation>>,
+}
+
+impl Door {
+    pub(crate) fn new(
+        kms: Arc<dyn Kms>,
+        metrics: Metrics,
+        correlation: Option<Correlation>,
+    ) -> Self {
+        let service = KeyManagementServiceServer::new(KmsService { kms })
+            .max_decoding_message_size(limits::MESSAGE)
+            .max_encoding_message_size(limits::MESSAGE);
+        Self {
+            service,
+            metrics,
+            correlation: correlation.map(Arc::new),
+        }
+    }
+
+    async fn answer(mut self, mut request: Request<Incoming>) -> Response<Body> {
+        let now = Instant::now();
+        let method = Method::of(request.uri().path());
+        let deadline = deadline::internal(request.headers(), now);
+        let call = Call::begin(method, &self.metrics, self.correlation.as_ref(), now);
+        let extensions = request.extensions_mut();
+        extensions.insert(Arc::clone(call.record()));
+        extensions.insert(Deadline(deadline));
+        // The deadline covers the message, too: headers whose message never comes cost no
+        // more than a call.
+        let served = catch(async { self.service.call(request).await });
+        let response = match timeout_at(deadline, served).await {
+            Ok(Ok(Ok(response))) => in_our_words(response, &call),
+            Ok(Err(_panicked)) => {
+                self.metrics.panicked(method);
+                refused(&Cause::Panic, call.record())
+            }
+            Err(_elapsed) => refused(&Cause::Deadline, call.record()),
+        };
+        call.end(code_of(&response));
+        response
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Door {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let door = self.clone();
+        Box::pin(async move { Ok(door.answer(request).await) })
+    }
+}
+
+fn code_of(response: &Response<Body>) -> Code {
+    Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
+}
+
+/// Keeps answers of the service; translates those that the library gave before it.
+fn in_our_words(response: Response<Body>, call: &Call) -> Response<Body> {
+    if call.record().was_reached() {
+        return response;
+    }
+    let cause = match (code_of(&response), call.method()) {
+        (Code::Ok, _) => return response,
+        (Code::Unimplemented, Method::Unknown) => Cause::MethodUnknown,
+        (Code::Unimplemented, _) => Cause::MessageCompressed,
+        (Code::OutOfRange, _) => Cause::MessageTooLong,
+        _ => Cause::MessageMalformed,
+    };
+    refused(&cause, call.record())
+}
+
+fn refused(cause: &Cause<'_>, record: &Record) -> Response<Body> {
+    let refusal = refuse(cause);
+    let response = refusal.status().into_http();
+    let reason = refusal.text.to_owned();
+    record.note_refusal(refusal, reason);
+    response
+}
