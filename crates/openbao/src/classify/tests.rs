@@ -1,3 +1,5 @@
+mod transit;
+
 use super::*;
 use crate::{
     error::Class::{
@@ -36,216 +38,6 @@ fn check_wrapped(rows: &[Row]) {
             "{operation:?} {status} wrapped {text}"
         );
     }
-}
-
-#[test]
-fn every_refusal_of_encrypt_has_its_class() {
-    check(&[
-        (
-            Encrypt,
-            400,
-            "missing plaintext to encrypt",
-            OwnInput,
-            Remedy::None,
-        ),
-        (
-            Encrypt,
-            400,
-            "illegal base64 data at input byte 4",
-            OwnInput,
-            Remedy::None,
-        ),
-        (
-            Encrypt,
-            400,
-            "'[0].associated_data' provided for non-AEAD cipher suite rsa-2048",
-            OwnInput,
-            Remedy::None,
-        ),
-        (
-            Encrypt,
-            400,
-            "requested version for encryption is higher than the latest key version",
-            VersionTooNew,
-            Remedy::Elsewhere,
-        ),
-        (
-            Encrypt,
-            400,
-            "requested version for encryption is negative",
-            OwnInput,
-            Remedy::None,
-        ),
-        (
-            Encrypt,
-            400,
-            "requested version for encryption is less than the minimum encryption key version",
-            VersionUnavailable,
-            Remedy::None,
-        ),
-        (
-            Encrypt,
-            400,
-            "no such key version",
-            VersionUnavailable,
-            Remedy::None,
-        ),
-        (
-            Encrypt,
-            400,
-            "encryption key not found",
-            KeyMissing,
-            Remedy::None,
-        ),
-        (
-            Encrypt,
-            400,
-            "refusing to use soft-deleted key",
-            VersionUnavailable,
-            Remedy::None,
-        ),
-        (
-            Encrypt,
-            400,
-            "missing batch input to process",
-            OwnInput,
-            Remedy::None,
-        ),
-        (
-            Encrypt,
-            400,
-            "context should be set either in all the request blocks or in none",
-            OwnInput,
-            Remedy::None,
-        ),
-        (
-            Encrypt,
-            400,
-            "error converting input for field \"key_version\"",
-            OwnInput,
-            Remedy::None,
-        ),
-    ]);
-    check_wrapped(&[
-        (
-            Encrypt,
-            500,
-            "unable to get associated_data/additional_data from factory[0]: illegal base64 data at input byte 0",
-            OwnInput,
-            Remedy::None,
-        ),
-        (
-            Encrypt,
-            403,
-            "permission denied",
-            PolicyDenied,
-            Remedy::Login(Refusal::Policy),
-        ),
-    ]);
-}
-
-#[test]
-fn every_refusal_of_decrypt_has_its_class() {
-    check(&[
-        (
-            Decrypt,
-            400,
-            "missing ciphertext to decrypt",
-            OwnInput,
-            Remedy::None,
-        ),
-        (
-            Decrypt,
-            400,
-            "encryption key not found",
-            KeyMissing,
-            Remedy::None,
-        ),
-        (
-            Decrypt,
-            400,
-            "refusing to use soft-deleted key",
-            VersionUnavailable,
-            Remedy::None,
-        ),
-        (
-            Decrypt,
-            400,
-            "invalid ciphertext: no prefix",
-            CiphertextRejected,
-            Remedy::None,
-        ),
-        (
-            Decrypt,
-            400,
-            "invalid ciphertext: wrong number of fields",
-            CiphertextRejected,
-            Remedy::None,
-        ),
-        (
-            Decrypt,
-            400,
-            "invalid ciphertext: version number could not be decoded",
-            CiphertextRejected,
-            Remedy::None,
-        ),
-        (
-            Decrypt,
-            400,
-            "invalid ciphertext: version is too new",
-            VersionTooNew,
-            Remedy::Elsewhere,
-        ),
-        (
-            Decrypt,
-            400,
-            "ciphertext or signature version is disallowed by policy (too old)",
-            VersionUnavailable,
-            Remedy::None,
-        ),
-        (
-            Decrypt,
-            400,
-            "invalid ciphertext: could not decode base64",
-            CiphertextRejected,
-            Remedy::None,
-        ),
-        (
-            Decrypt,
-            400,
-            "no such key version",
-            VersionUnavailable,
-            Remedy::None,
-        ),
-        (
-            Decrypt,
-            400,
-            "invalid ciphertext length",
-            CiphertextRejected,
-            Remedy::None,
-        ),
-        (
-            Decrypt,
-            400,
-            "cipher: message authentication failed",
-            CiphertextRejected,
-            Remedy::None,
-        ),
-        (
-            Decrypt,
-            400,
-            "chacha20poly1305: message authentication failed",
-            CiphertextRejected,
-            Remedy::None,
-        ),
-    ]);
-    check_wrapped(&[(
-        Decrypt,
-        500,
-        "unable to get associated_data/additional_data from factory[0]: illegal base64 data at input byte 0",
-        OwnInput,
-        Remedy::None,
-    )]);
 }
 
 #[test]
@@ -314,160 +106,164 @@ fn a_batch_that_is_refused_as_a_whole_for_its_shape_is_asked_item_by_item() {
     ]);
 }
 
+const COMMON: &[Row] = &[
+    (
+        Decrypt,
+        403,
+        "permission denied",
+        PolicyDenied,
+        Remedy::Login(Refusal::Token),
+    ),
+    (
+        MetadataRead,
+        403,
+        "permission denied",
+        PolicyDenied,
+        Remedy::Login(Refusal::Token),
+    ),
+    (Decrypt, 403, "something else", PolicyDenied, Remedy::None),
+    (
+        Decrypt,
+        500,
+        "error performing token check: illegal base64 data at input byte 3",
+        Unavailable,
+        Remedy::None,
+    ),
+    (
+        MetadataRead,
+        404,
+        "no handler for route \"x/y\". route entry not found.",
+        KeyMissing,
+        Remedy::None,
+    ),
+    (MetadataRead, 404, "", KeyMissing, Remedy::None),
+    (
+        MetadataRead,
+        404,
+        "namespace not found",
+        KeyMissing,
+        Remedy::None,
+    ),
+    (Encrypt, 405, "", OwnInput, Remedy::None),
+    (
+        Encrypt,
+        400,
+        "cannot write to a path ending in '/'",
+        OwnInput,
+        Remedy::None,
+    ),
+    (
+        Encrypt,
+        400,
+        "relative paths not supported",
+        OwnInput,
+        Remedy::None,
+    ),
+    (
+        Encrypt,
+        400,
+        "failed to decode JSON input: unexpected EOF",
+        OwnInput,
+        Remedy::None,
+    ),
+    (Encrypt, 400, "error parsing JSON", OwnInput, Remedy::None),
+    (
+        Encrypt,
+        413,
+        "http: request body too large",
+        OwnInput,
+        Remedy::None,
+    ),
+    (Encrypt, 503, "Vault is sealed", Sealed, Remedy::Again),
+    (Encrypt, 503, "namespace is sealed", Sealed, Remedy::Again),
+    (
+        Encrypt,
+        503,
+        "API access to this namespace has been locked by an administrator - \"ns/\" must be unlocked to gain access.",
+        Unavailable,
+        Remedy::Again,
+    ),
+    (
+        Encrypt,
+        429,
+        "request path \"transit/encrypt/k\": rate limit quota exceeded",
+        RateLimited,
+        Remedy::Again,
+    ),
+    (Encrypt, 500, "internal error", Unavailable, Remedy::Again),
+    (
+        Encrypt,
+        500,
+        "local node not active but active cluster node not found",
+        Unavailable,
+        Remedy::Again,
+    ),
+    (
+        Encrypt,
+        503,
+        "no active Vault instance found",
+        Unavailable,
+        Remedy::Again,
+    ),
+    (
+        Encrypt,
+        500,
+        "active context canceled after getting state lock",
+        Unavailable,
+        Remedy::None,
+    ),
+    (Encrypt, 412, "x", Unavailable, Remedy::Again),
+    (Encrypt, 502, "x", Unavailable, Remedy::Again),
+    (Encrypt, 504, "x", Unavailable, Remedy::None),
+    (Encrypt, 307, "", Unavailable, Remedy::Again),
+    (Encrypt, 301, "", Unavailable, Remedy::Again),
+    (Encrypt, 401, "x", Unavailable, Remedy::None),
+    (Encrypt, 473, "x", Unavailable, Remedy::None),
+    (
+        TokenRenewSelf,
+        400,
+        "lease is not renewable",
+        OwnInput,
+        Remedy::None,
+    ),
+];
+
+const COMMON_WRAPPED: &[Row] = &[
+    (Encrypt, 500, "internal error", Unavailable, Remedy::Again),
+    (
+        DisableUpsertRead,
+        403,
+        "permission denied",
+        PolicyDenied,
+        Remedy::Login(Refusal::Policy),
+    ),
+    (
+        DisableUpsertRead,
+        404,
+        "unsupported path",
+        KeyMissing,
+        Remedy::None,
+    ),
+    (
+        Encrypt,
+        405,
+        "unsupported operation",
+        OwnInput,
+        Remedy::None,
+    ),
+    (
+        TokenRenewSelf,
+        500,
+        "past the max TTL, cannot renew",
+        Unavailable,
+        Remedy::None,
+    ),
+];
+
 #[test]
 fn the_common_conditions_have_their_class() {
-    check(&[
-        (
-            Decrypt,
-            403,
-            "permission denied",
-            PolicyDenied,
-            Remedy::Login(Refusal::Token),
-        ),
-        (
-            MetadataRead,
-            403,
-            "permission denied",
-            PolicyDenied,
-            Remedy::Login(Refusal::Token),
-        ),
-        (Decrypt, 403, "something else", PolicyDenied, Remedy::None),
-        (
-            Decrypt,
-            500,
-            "error performing token check: illegal base64 data at input byte 3",
-            Unavailable,
-            Remedy::None,
-        ),
-        (
-            MetadataRead,
-            404,
-            "no handler for route \"x/y\". route entry not found.",
-            KeyMissing,
-            Remedy::None,
-        ),
-        (MetadataRead, 404, "", KeyMissing, Remedy::None),
-        (
-            MetadataRead,
-            404,
-            "namespace not found",
-            KeyMissing,
-            Remedy::None,
-        ),
-        (Encrypt, 405, "", OwnInput, Remedy::None),
-        (
-            Encrypt,
-            400,
-            "cannot write to a path ending in '/'",
-            OwnInput,
-            Remedy::None,
-        ),
-        (
-            Encrypt,
-            400,
-            "relative paths not supported",
-            OwnInput,
-            Remedy::None,
-        ),
-        (
-            Encrypt,
-            400,
-            "failed to decode JSON input: unexpected EOF",
-            OwnInput,
-            Remedy::None,
-        ),
-        (Encrypt, 400, "error parsing JSON", OwnInput, Remedy::None),
-        (
-            Encrypt,
-            413,
-            "http: request body too large",
-            OwnInput,
-            Remedy::None,
-        ),
-        (Encrypt, 503, "Vault is sealed", Sealed, Remedy::Again),
-        (Encrypt, 503, "namespace is sealed", Sealed, Remedy::Again),
-        (
-            Encrypt,
-            503,
-            "API access to this namespace has been locked by an administrator - \"ns/\" must be unlocked to gain access.",
-            Unavailable,
-            Remedy::Again,
-        ),
-        (
-            Encrypt,
-            429,
-            "request path \"transit/encrypt/k\": rate limit quota exceeded",
-            RateLimited,
-            Remedy::Again,
-        ),
-        (Encrypt, 500, "internal error", Unavailable, Remedy::Again),
-        (
-            Encrypt,
-            500,
-            "local node not active but active cluster node not found",
-            Unavailable,
-            Remedy::Again,
-        ),
-        (
-            Encrypt,
-            503,
-            "no active Vault instance found",
-            Unavailable,
-            Remedy::Again,
-        ),
-        (
-            Encrypt,
-            500,
-            "active context canceled after getting state lock",
-            Unavailable,
-            Remedy::None,
-        ),
-        (Encrypt, 412, "x", Unavailable, Remedy::Again),
-        (Encrypt, 502, "x", Unavailable, Remedy::Again),
-        (Encrypt, 504, "x", Unavailable, Remedy::None),
-        (Encrypt, 307, "", Unavailable, Remedy::Again),
-        (Encrypt, 301, "", Unavailable, Remedy::Again),
-        (Encrypt, 401, "x", Unavailable, Remedy::None),
-        (Encrypt, 473, "x", Unavailable, Remedy::None),
-        (
-            TokenRenewSelf,
-            400,
-            "lease is not renewable",
-            OwnInput,
-            Remedy::None,
-        ),
-    ]);
-    check_wrapped(&[
-        (Encrypt, 500, "internal error", Unavailable, Remedy::Again),
-        (
-            DisableUpsertRead,
-            403,
-            "permission denied",
-            PolicyDenied,
-            Remedy::Login(Refusal::Policy),
-        ),
-        (
-            DisableUpsertRead,
-            404,
-            "unsupported path",
-            KeyMissing,
-            Remedy::None,
-        ),
-        (
-            Encrypt,
-            405,
-            "unsupported operation",
-            OwnInput,
-            Remedy::None,
-        ),
-        (
-            TokenRenewSelf,
-            500,
-            "past the max TTL, cannot renew",
-            Unavailable,
-            Remedy::None,
-        ),
-    ]);
+    check(COMMON);
+    check_wrapped(COMMON_WRAPPED);
 }
 
 #[test]
