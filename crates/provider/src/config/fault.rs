@@ -32,6 +32,9 @@ pub(crate) struct Fault {
 
 const HIDDEN: &str = "<hidden>";
 
+/// More than anybody mends in one go; a file of nothing but faults stays cheap to refuse.
+const SHOWN: usize = 100;
+
 /// All faults as text: position, field, what is wrong, the line, a caret and an advice.
 /// Ordered by position, so that a reader walks down the file once.
 pub(crate) fn render(source: &Source, faults: &[Fault]) -> String {
@@ -42,10 +45,13 @@ pub(crate) fn render(source: &Source, faults: &[Fault]) -> String {
         Place::Text(spot) => (spot.line, spot.column),
     });
     let mut text = String::new();
-    for fault in ordered {
+    for fault in ordered.into_iter().take(SHOWN) {
         render_one(&mut text, source, fault);
     }
     let count = faults.len();
+    if count > SHOWN {
+        let _ = write!(text, "the first {SHOWN} of ");
+    }
     let noun = if count == 1 { "problem" } else { "problems" };
     // Writing to a String cannot fail.
     let _ = write!(text, "{count} {noun} in {}", source.name());
@@ -59,7 +65,7 @@ fn render_one(text: &mut String, source: &Source, fault: &Fault) {
     let subject = if fault.field.is_empty() {
         String::new()
     } else {
-        format!("{}: ", fault.field)
+        format!("{}: ", harmless(&fault.field))
     };
     let place = match &fault.place {
         Place::Text(spot) => format!("{}:{}:{}", source.name(), spot.line, spot.column),
@@ -102,8 +108,19 @@ fn render_line(text: &mut String, line: &str, spot: Spot, show: Show) {
             pointed.len().max(1)
         }
     };
-    let _ = writeln!(text, " {:>4} | {shown}", spot.line);
+    let _ = writeln!(text, " {:>4} | {}", spot.line, harmless(&shown));
     let _ = writeln!(text, "      | {padding}{}", "^".repeat(width));
+}
+
+/// Without characters that a terminal would obey.
+fn harmless(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\t' => c,
+            c if c.is_control() => char::REPLACEMENT_CHARACTER,
+            c => c,
+        })
+        .collect()
 }
 
 /// Keeps indentation, list dashes and the key right before the place; whatever else stands on
@@ -187,6 +204,29 @@ mod tests {
     fn a_file_without_a_last_line_end_is_said_to_be_perhaps_cut_off() {
         let source = Source::new("/c.yaml", "a: 1");
         assert!(render(&source, &[fault(1, 4, 1, Show::Value)]).contains("cut off"));
+    }
+
+    #[test]
+    fn a_file_of_nothing_but_faults_is_cut_short_and_counted() {
+        let source = Source::new("/c.yaml", "a: 1\n".repeat(1_000));
+        let faults: Vec<Fault> = (1..=1_000)
+            .map(|line| fault(line, 4, 1, Show::Value))
+            .collect();
+        let text = render(&source, &faults);
+        assert!(text.contains("/c.yaml:100:4: ") && !text.contains("/c.yaml:101:4: "));
+        assert!(
+            text.ends_with("the first 100 of 1000 problems in /c.yaml"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_not_passed_on() {
+        let source = Source::new("/c.yaml", "\u{1b}[31m: 1\n");
+        let mut fault = fault(1, 1, 5, Show::Key);
+        fault.field = "\u{1b}[2J\n".into();
+        let text = render(&source, &[fault]);
+        assert!(!text.contains('\u{1b}'), "{text:?}");
     }
 
     #[test]
