@@ -36,11 +36,16 @@ impl<'a> MakeWriter<'a> for Sink {
 #[tokio::test(start_paused = true)]
 async fn the_plaintext_is_in_no_sink_on_any_path() {
     let sink = Sink::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(sink.clone())
-        .finish();
-    let _log = tracing::subscriber::set_default(subscriber);
+    let subscriber = |sink: Sink| {
+        tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(sink)
+            .finish()
+    };
+    // While there is just one subscriber, an event that another test's thread reaches first is
+    // switched off for all threads; with two, every subscriber is asked.
+    let _second = tracing::Dispatch::new(subscriber(Sink::default()));
+    let _log = tracing::subscriber::set_default(subscriber(sink.clone()));
     let rig = Rig::new(view(&[(1, Active)]));
     let mut said = String::new();
     let canary = CANARY.as_bytes();
