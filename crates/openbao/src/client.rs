@@ -125,11 +125,6 @@ impl OpenBao {
         self.keeper.login_state()
     }
 
-    #[cfg(test)]
-    pub(crate) fn keeper_for_tests(&self) -> &Keeper {
-        &self.keeper
-    }
-
     /// One call with its token: repeated at most once after a login, besides the one
     /// repetition that the exchange may make.
     async fn call<T>(
@@ -405,6 +400,9 @@ impl Paths {
     }
 }
 
+/// Deadlines are sums; nothing that is configured may make them overflow.
+const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
+
 fn check_durations(settings: &Settings) -> Result<(), SettingsError> {
     let table = [
         ("the request timeout", settings.timeout),
@@ -412,10 +410,15 @@ fn check_durations(settings: &Settings) -> Result<(), SettingsError> {
         ("the renewal increment", settings.renewal_increment),
         ("the login timeout", settings.login_timeout),
     ];
-    match table.iter().find(|(_, duration)| duration.is_zero()) {
-        Some((what, _)) => Err(SettingsError::Zero { what }),
-        None => Ok(()),
+    for (what, duration) in table {
+        if duration.is_zero() {
+            return Err(SettingsError::Zero { what });
+        }
+        if duration > LONGEST {
+            return Err(SettingsError::TooLong { what });
+        }
     }
+    Ok(())
 }
 
 /// Computes the token's remaining life when it is asked for.

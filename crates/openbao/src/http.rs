@@ -185,9 +185,12 @@ fn wipe(part: Bytes) {
     }
 }
 
+/// Far beyond any deadline, so that a larger number means the same and no sum overflows.
+const LONGEST_RETRY_AFTER: u64 = 3600;
+
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds.min(LONGEST_RETRY_AFTER)))
 }
 
 fn failure(error: &ClientError) -> Failure {

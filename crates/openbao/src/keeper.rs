@@ -13,7 +13,7 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use fastrand::Rng;
 use http::{HeaderValue, Method};
-use pace::{Backoff, BackoffError, Clock};
+use pace::{BackoffError, Clock};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep, timeout_at},
@@ -23,24 +23,16 @@ use zeroize::Zeroizing;
 use crate::{
     classify::{Finding, Refusal, Remedy},
     credential::Credential,
+    desk::{Desk, Verdict},
     error::{Class, Error},
     exchange::{Budget, DEADLINE, Exchange, Fault, Way},
     lease::{Due, Lease},
     metrics::{Metrics, OK},
     operation::Operation,
-    recovery::Recovery,
     transport::Request,
     wire::{self, Grant},
 };
 
-/// First wait after a failed refresh.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// Longest wait while nobody needs the result.
-const LONG_WAIT: Duration = Duration::from_secs(60);
-/// Longest wait before the first login, and while a call waits for a token.
-const SHORT_WAIT: Duration = Duration::from_secs(5);
-/// Waits are moved by up to this share, so that nodes do not come back together.
-const JITTER: f64 = 0.25;
 /// Timers stand still while a machine is suspended, leases do not: look this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
@@ -87,33 +79,6 @@ pub(crate) struct Keeper {
     news: watch::Sender<u64>,
 }
 
-/// What the loop and the callers tell each other. Never locked across an await.
-struct Desk {
-    /// Logins so far.
-    generation: u64,
-    /// Tokens up to this generation were refused as unknown.
-    dead: u64,
-    /// A recovery asked for a login.
-    login_wanted: bool,
-    /// Calls that wait for a token.
-    waiting: usize,
-    recovery: Recovery,
-    failure: Option<Error>,
-    retry: Option<RetryAt>,
-    long: Backoff,
-    short: Backoff,
-    random: Rng,
-}
-
-/// When a failed refresh is tried again.
-#[derive(Clone, Copy)]
-struct RetryAt {
-    /// If nobody waits.
-    leisurely: Duration,
-    /// If somebody waits, or nothing ever worked.
-    urgent: Duration,
-}
-
 /// What the loop does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -138,18 +103,7 @@ impl Keeper {
         settings: KeeperSettings,
         random: Rng,
     ) -> Result<Self, BackoffError> {
-        let desk = Desk {
-            generation: 0,
-            dead: 0,
-            login_wanted: false,
-            waiting: 0,
-            recovery: Recovery::default(),
-            failure: None,
-            retry: None,
-            long: Backoff::new(FIRST_WAIT, LONG_WAIT, JITTER)?,
-            short: Backoff::new(SHORT_WAIT, SHORT_WAIT, JITTER)?,
-            random,
-        };
+        let desk = Desk::new(random)?;
         Ok(Self {
             exchange,
             credential,
@@ -194,7 +148,7 @@ impl Keeper {
         let desk = self.desk();
         let due = match self.session.load().as_ref() {
             None => Due::Login,
-            Some(_) if desk.login_wanted => Due::Login,
+            Some(_) if desk.login_wanted() => Due::Login,
             Some(session) => session.lease.due(now),
         };
         let step = match due {
@@ -222,18 +176,7 @@ impl Keeper {
     /// Ends a refresh: remembers a failure and when to try again, and tells those who wait.
     fn settle(&self, failure: Option<Error>) {
         let now = self.clock.now().mono;
-        {
-            let mut desk = self.desk();
-            desk.login_wanted = false;
-            match failure {
-                None => {
-                    desk.retry = None;
-                    desk.long.reset();
-                }
-                Some(_) => desk.back_off(now),
-            }
-            desk.failure = failure;
-        }
+        self.desk().settle(failure, now);
         self.news.send_modify(|count| *count += 1);
     }
 
@@ -295,9 +238,8 @@ impl Keeper {
         let lease = Lease::of_login(asked, grant.lease_seconds, grant.renewable, ahead);
         let header = token_header(&grant).ok_or_else(|| unusable(operation))?;
         let mut desk = self.desk();
-        desk.generation += 1;
         self.session.store(Some(Arc::new(Session {
-            generation: desk.generation,
+            generation: desk.next_generation(),
             header,
             lease,
         })));
@@ -311,7 +253,7 @@ impl Keeper {
             operation,
             method: Method::POST,
             path: "/v1/auth/token/renew-self".to_owned(),
-            body: wire::renew_body(self.settings.renewal_increment.as_secs()),
+            body: wire::renew_body(self.settings.renewal_increment.as_secs().max(1)),
             token: Some(session.header.clone()),
         };
         let asked = self.clock.now().mono;
@@ -349,7 +291,7 @@ impl Keeper {
     /// A token that was refused while it was being renewed stays dead.
     fn publish_renewed(&self, session: &Session, lease: Lease) {
         let desk = self.desk();
-        if session.generation > desk.dead {
+        if desk.is_alive(session.generation) {
             self.session.store(Some(Arc::new(Session {
                 generation: session.generation,
                 header: session.header.clone(),
@@ -404,26 +346,16 @@ impl Keeper {
     /// Whether there is a login to wait for.
     fn ask_for_login(&self, refusal: Refusal, used: u64) -> bool {
         let now = self.clock.now().mono;
-        {
-            let mut desk = self.desk();
-            if desk.generation > used && desk.dead < desk.generation {
-                return false;
-            }
-            if desk.dead >= used || desk.login_wanted {
-                return true;
-            }
-            if refusal == Refusal::Policy && desk.retry.is_some() {
-                return false;
-            }
-            if !desk.recovery.allow(refusal, now) {
-                return false;
-            }
-            desk.login_wanted = true;
-            if refusal == Refusal::Token {
-                desk.dead = used;
-                self.session.store(None);
-            }
+        let mut desk = self.desk();
+        match desk.refused(refusal, used, now) {
+            Verdict::No => return false,
+            Verdict::Joined => return true,
+            Verdict::Begun => {}
         }
+        if refusal == Refusal::Token {
+            self.session.store(None);
+        }
+        drop(desk);
         self.wake.notify_one();
         true
     }
@@ -442,7 +374,7 @@ impl Keeper {
 
     pub(crate) fn login_state(&self) -> LoginState {
         let usable = self.usable().is_some();
-        match (usable, self.desk().failure.clone()) {
+        match (usable, self.desk().failure()) {
             (true, None) => LoginState::LoggedIn,
             (true, Some(failure)) => LoginState::RefreshFails(failure),
             (false, failure) => LoginState::NoToken(failure),
@@ -458,7 +390,7 @@ impl Keeper {
     }
 
     fn why_no_token(&self, operation: Operation) -> Error {
-        let failure = self.desk().failure.clone();
+        let failure = self.desk().failure();
         failure.unwrap_or_else(|| Error {
             class: Class::Deadline,
             operation: operation.as_str(),
@@ -468,7 +400,7 @@ impl Keeper {
     }
 
     fn wait_place(&self) -> WaitPlace<'_> {
-        self.desk().waiting += 1;
+        self.desk().enter();
         self.wake.notify_one();
         WaitPlace(self)
     }
@@ -483,29 +415,7 @@ struct WaitPlace<'a>(&'a Keeper);
 
 impl Drop for WaitPlace<'_> {
     fn drop(&mut self) {
-        let mut desk = self.0.desk();
-        desk.waiting = desk.waiting.saturating_sub(1);
-    }
-}
-
-impl Desk {
-    fn back_off(&mut self, now: Duration) {
-        let leisurely = self.long.next(&mut self.random);
-        let urgent = self.short.next(&mut self.random).min(leisurely);
-        self.retry = Some(RetryAt {
-            leisurely: now + leisurely,
-            urgent: now + urgent,
-        });
-    }
-
-    fn retry_at(&self) -> Option<Duration> {
-        let retry = self.retry?;
-        let urgent = self.waiting > 0 || self.generation == 0;
-        Some(if urgent {
-            retry.urgent
-        } else {
-            retry.leisurely
-        })
+        self.0.desk().leave();
     }
 }
 

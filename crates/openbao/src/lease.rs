@@ -28,6 +28,9 @@ pub(crate) enum Due {
     Login,
 }
 
+/// A server may claim any lease; sums of times must not overflow.
+const LONGEST_LEASE: Duration = Duration::from_secs(100 * 366 * 86_400);
+
 /// At most one refresh a second for any lease that is longer than two.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -39,7 +42,7 @@ impl Lease {
         renewable: bool,
         refresh_ahead: Duration,
     ) -> Self {
-        let ttl = Duration::from_secs(ttl_seconds);
+        let ttl = lease_time(ttl_seconds);
         let threshold = if ttl > refresh_ahead {
             refresh_ahead
         } else {
@@ -57,7 +60,7 @@ impl Lease {
     pub(crate) fn renewed(self, granted: Duration, ttl_seconds: u64, renewable: bool) -> Self {
         Self {
             granted,
-            ttl: Some(Duration::from_secs(ttl_seconds)),
+            ttl: Some(lease_time(ttl_seconds)),
             renewable,
             ..self
         }
@@ -100,6 +103,10 @@ impl Lease {
             Due::Login
         }
     }
+}
+
+fn lease_time(seconds: u64) -> Duration {
+    Duration::from_secs(seconds).min(LONGEST_LEASE)
 }
 
 #[cfg(test)]
@@ -167,6 +174,14 @@ mod tests {
         assert_eq!(lease.due(S(1_000_000_000)), Due::Never);
         assert!(lease.lives(S(1_000_000_000)));
         assert_eq!(lease.remaining(S(5000)), None);
+    }
+
+    #[test]
+    fn an_absurd_lease_is_only_long() {
+        let lease = Lease::of_login(S(1000), u64::MAX, true, AHEAD);
+        assert!(lease.lives(S(1_000_000_000)));
+        assert!(matches!(lease.due(S(1000)), Due::At(_)));
+        assert!(lease.renewed(S(1000), u64::MAX, true).is_enough());
     }
 
     #[test]

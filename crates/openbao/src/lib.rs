@@ -33,6 +33,8 @@ mod jwt;
 mod lease;
 mod recovery;
 
+mod desk;
+
 mod keeper;
 
 mod client;
@@ -42,3 +44,4 @@ mod testing;
 
 pub use client::OpenBao;
 pub use keeper::LoginState;
+pub use tls::CaError;

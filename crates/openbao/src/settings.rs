@@ -163,6 +163,12 @@ pub enum SettingsError {
     /// The CA bundle.
     #[error("the CA bundle cannot be used")]
     CaBundle(#[from] crate::tls::CaError),
+    /// A duration that no deadline can be made of.
+    #[error("{what} is longer than ten years")]
+    TooLong {
+        /// The field's subject.
+        what: &'static str,
+    },
     /// Constants of this crate that contradict each other.
     #[error("the retry schedule is impossible")]
     Backoff(#[from] pace::BackoffError),

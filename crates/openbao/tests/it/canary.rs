@@ -121,6 +121,7 @@ async fn planted_secrets_and_server_text_never_come_out() {
             .times(1),
     );
     let client = rig.client();
+    assert!(client.read().await.is_ok());
     for action in faults() {
         let id = rig
             .control()
@@ -149,6 +150,13 @@ async fn planted_secrets_and_server_text_never_come_out() {
     for event in ["openbao.request", "auth.login"] {
         assert!(log.contains(event), "{event} was not logged:\n{log}");
     }
+    for line in log
+        .lines()
+        .filter(|line| line.contains("openbao_request_id"))
+    {
+        assert!(line.contains("\"DEBUG\""), "{line}");
+    }
+    assert!(log.contains("openbao_request_id"));
     assert!(log.contains("\"DEBUG\"") && log.contains("\"TRACE\""));
     // Libraries may name the address at debug level; we never do.
     let ours = log
