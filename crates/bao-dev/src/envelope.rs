@@ -5,7 +5,6 @@ use serde_json::{Map, Value, json};
 use crate::random;
 
 /// A complete answer, before it becomes HTTP.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
     /// HTTP status; 0 never occurs.
     pub(crate) status: u16,
@@ -39,7 +38,6 @@ impl Answer {
 }
 
 /// What a handler gives on success.
-#[derive(Debug)]
 pub(crate) enum Reply {
     /// Nothing to say: 204 on a write, 404 on a read.
     Nothing,
@@ -207,7 +205,8 @@ mod tests {
 
     #[test]
     fn nothing_is_204_for_a_write_and_404_for_a_read() {
-        assert_eq!(render(Reply::Nothing, false), Answer::new(204, vec![]));
+        let write = render(Reply::Nothing, false);
+        assert_eq!((write.status, write.body.len()), (204, 0));
         let read = render(Reply::Nothing, true);
         assert_eq!(
             (read.status, text(&read).as_str()),

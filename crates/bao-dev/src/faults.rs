@@ -159,7 +159,7 @@ impl Action {
             }
             Self::Junk => Answer::new(200, b"<html>it works!</html>\n".to_vec()),
             Self::Huge { bytes } => {
-                let filler = "x".repeat(bytes.saturating_sub(17));
+                let filler = "x".repeat(bytes.saturating_sub(18));
                 Answer::new(
                     200,
                     format!("{{\"data\":{{\"a\":\"{filler}\"}}}}\n").into_bytes(),

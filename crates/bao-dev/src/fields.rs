@@ -27,7 +27,7 @@ pub(crate) enum Kind {
 pub(crate) type Fields = [(&'static str, Kind)];
 
 /// The coerced fields of one request.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Params {
     values: Map<String, Value>,
     /// What the framework remarks about members it did not use.
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_coerced_names_the_field() {
-        let text = |members| params(&members).unwrap_err().text.unwrap();
+        let text = |members| params(&members).err().unwrap().text.unwrap();
         let start = "error converting input for field";
         let object = "'' expected type 'string', got unconvertible type 'map[string]interface {}'";
         assert_eq!(
@@ -281,7 +281,7 @@ mod tests {
         assert!(text(json!({"int": 99_999_999_999_999_999_999_f64})).contains("strconv.ParseInt"));
         assert!(text(json!({"ttl": -5})).ends_with("cannot provide negative value '-5'"));
         let unchecked = Params::new(json!({"int": []}).as_object().unwrap(), FIELDS, &[], false);
-        let unchecked = unchecked.unwrap_err().text.unwrap();
+        let unchecked = unchecked.err().unwrap().text.unwrap();
         assert!(
             unchecked
                 .starts_with("Field validation failed: error converting input for field \"int\"")

@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use http::HeaderMap;
 
-/// A request with its whole body.
-#[derive(Debug, Clone)]
+/// A request with its whole body. No Debug: it carries a token.
 pub(crate) struct Request {
     /// As sent.
     pub(crate) method: String,

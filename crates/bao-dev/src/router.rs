@@ -61,6 +61,10 @@ fn unrouted(state: &State, request: &Request, node: Node, now: Now) -> Option<An
         }
         ("sys/health", _) if is_get => sys::health(state, node, &query, now.wall),
         ("sys/seal-status", "GET") => Ok(sys::seal_status(state)),
+        ("sys/init", "GET") => Ok(Reply::Bare(
+            200,
+            Map::from_iter([(String::from("initialized"), true.into())]),
+        )),
         ("sys/health" | "sys/seal-status", _) => Err(Refusal::empty(405)),
         ("sys/leader", "GET") if state.sealed => Err(Refusal::plain(503, "Vault is sealed")),
         ("sys/leader", "GET") => Ok(sys::leader(state, node)),

@@ -30,6 +30,7 @@ use crate::request::Request;
 use crate::state::Node;
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(300);
 
 /// Why a listener cannot be.
 #[derive(Debug, Error)]
@@ -126,7 +127,11 @@ where
     R: Future<Output = Result<Response<Reply>, Ended>> + Send + 'static,
 {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new());
+    // A connection waits for its next request as long as the real server lets it.
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -16,7 +16,6 @@ pub(super) const ALGORITHMS: [&str; 10] = [
 ];
 
 /// A JWS taken apart; nothing in it is trusted yet.
-#[derive(Debug)]
 pub(super) struct Jws<'a> {
     pub(super) algorithm: String,
     pub(super) claims: Map<String, Value>,

@@ -7,7 +7,7 @@ use crate::fields::Params;
 use crate::go;
 
 /// One thing to encrypt or decrypt. Texts as they came.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Item {
     /// `plaintext` or `ciphertext`.
     pub(super) input: String,
@@ -190,7 +190,8 @@ mod tests {
 
     fn fault(input: &Value) -> String {
         items(input, "plaintext", "encrypt")
-            .unwrap_err()
+            .err()
+            .unwrap()
             .text
             .unwrap()
     }
