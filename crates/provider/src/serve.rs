@@ -1,0 +1,234 @@
+//! The daemon, assembled: registry, socket, client, probes, pages, and who waits for each.
+//!
+//! Modules from the ground floor to the roof; each uses only what stands above it.
+
+mod exposition;
+mod pages;
+mod rooms;
+mod state;
+
+use std::{ffi::OsString, io, process, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use daemon::{
+    admin::{Admin, Site},
+    harden, logging,
+    notify::Notifier,
+    shutdown::Shutdown,
+    supervisor::{Supervisor, TaskError},
+};
+use keyring::{
+    keyring::Keyring,
+    probes::{Doors, Probes},
+    signals::Signals,
+    view::View,
+};
+use kms_server::{errors::SocketError, inherit::Inherited, server::Server};
+use openbao::OpenBao;
+use pace::{Clock, SystemClock};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use self::{pages::Facts, state::State};
+use crate::{
+    config::{Config, ListenAddress},
+    exit::Failure,
+    version::{COMMIT, VERSION},
+};
+
+/// Two threads: a file write or a TLS handshake on one never stalls a Status on the other.
+const WORKERS: usize = 2;
+
+/// Tasks have this long after the stop; calls in flight have less.
+const DRAIN: Duration = Duration::from_secs(15);
+
+/// What the service manager handed to this process.
+#[derive(Debug, Default)]
+pub struct Manager {
+    /// `NOTIFY_SOCKET`
+    pub notify_socket: Option<OsString>,
+    /// `WATCHDOG_USEC`
+    pub watchdog_usec: Option<OsString>,
+}
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`Failure::Runtime`] for everything that needs an operator: a damaged registry, a socket
+/// that cannot be bound, a task that failed.
+pub fn run(config: &Config, manager: &Manager) -> Result<(), Failure> {
+    // Both before the first thread: one looks names up, the other changes the environment.
+    config.check_host()?;
+    let inherited = Inherited::from_env();
+    let (level, format) = rooms::logging(config);
+    logging::init(level, format).map_err(runtime)?;
+    kms_server::hide_panic_payloads();
+    harden::protect_memory().map_err(runtime)?;
+    let executor = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
+        .map_err(runtime)?;
+    let outcome = executor.block_on(serve(config, manager, inherited));
+    // Whatever still blocks on a disk or a resolver must not keep the process from ending.
+    executor.shutdown_background();
+    match &outcome {
+        Ok(()) => tracing::info!("process.stopped"),
+        Err(failure) => {
+            let reason = crate::causes::chain(failure);
+            tracing::error!(error_class = failure.class(), reason, "process.failed");
+        }
+    }
+    outcome
+}
+
+fn runtime(error: impl Into<TaskError>) -> Failure {
+    Failure::Runtime(error.into())
+}
+
+async fn serve(
+    config: &Config,
+    manager: &Manager,
+    inherited: Result<Inherited, SocketError>,
+) -> Result<(), Failure> {
+    let watchdog = manager.watchdog_usec.as_ref().and_then(|text| text.to_str());
+    let notifier = Arc::new(
+        Notifier::new(manager.notify_socket.as_deref(), watchdog).map_err(runtime)?,
+    );
+    tracing::info!(
+        version = VERSION,
+        commit = COMMIT,
+        pid = process::id(),
+        config_fingerprint = config.fingerprint(),
+        "process.started"
+    );
+    let mut registry = Registry::with_prefix("openbao_kms");
+    describe(config, &mut registry);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let scope = Arc::new(config.transit.scope.clone());
+
+    // The registry comes first: with a damaged one nobody may connect.
+    let (state, loaded) =
+        State::open(&config.state.path, Arc::clone(&scope)).map_err(runtime)?;
+    let settings = rooms::openbao(config).map_err(runtime)?;
+    let openbao = OpenBao::new(settings, Arc::clone(&clock), &mut registry).map_err(runtime)?;
+
+    let view = Arc::new(ArcSwap::from_pointee(View::default()));
+    let signals = Arc::new(Signals::default());
+    let transit: Arc<dyn openbao::transit::Transit> = Arc::clone(&openbao) as _;
+    let (keyring, driver) = Keyring::new(
+        rooms::keyring(config),
+        Arc::clone(&scope),
+        VERSION,
+        Arc::clone(&transit),
+        Arc::clone(&view),
+        Arc::clone(&signals),
+        Arc::clone(&clock),
+        &mut registry,
+    );
+    let doors = Doors {
+        transit,
+        persist: Arc::new(state),
+        absorb: Arc::clone(keyring.discovery()) as _,
+        signals,
+        clock: Arc::clone(&clock),
+        view: Arc::clone(&view),
+    };
+    let probes =
+        Probes::new(rooms::probes(config), scope, VERSION, loaded, doors, &mut registry);
+
+    let metrics = kms_server::metrics::Metrics::new(&mut registry);
+    let inherited = inherited.map_err(runtime)?;
+    let bound = Server::bind(rooms::socket(config), inherited, metrics).map_err(runtime)?;
+
+    let facts = Facts { socket: bound.path().to_owned(), view, openbao: Arc::clone(&openbao), clock };
+    let server = &config.server;
+    let health = bind(server.health_address.as_ref(), "health", pages::health(facts)).await?;
+    let metrics = bind(server.metrics_address.as_ref(), "metrics", pages::metrics(registry)).await?;
+
+    let shutdown = Shutdown::default();
+    let second_signal = shutdown.on_signals().map_err(runtime)?;
+    let mut house = Supervisor::new(shutdown.clone());
+    let stop = shutdown.wait();
+    house.spawn("login", infallible(async move { openbao.run(stop).await }));
+    house.spawn("decrypts", infallible(driver.run()));
+    house.spawn("probes", probes.run(shutdown.wait()));
+    house.spawn("kms", bound.serve(keyring, shutdown.wait()));
+    for admin in [health, metrics].into_iter().flatten() {
+        house.spawn("admin", admin.serve(shutdown.clone()));
+    }
+    house.spawn("manager", infallible(keep_informed(Arc::clone(&notifier), shutdown.clone())));
+    notifier.ready();
+    tokio::select! {
+        ended = house.run(DRAIN) => ended.map_err(runtime),
+        () = second_signal => Err(Failure::Runtime("a second signal came before the drain was over".into())),
+    }
+}
+
+/// The two metrics that say what runs.
+fn describe(config: &Config, registry: &mut Registry) {
+    #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+    struct Build {
+        version: &'static str,
+        commit: &'static str,
+    }
+    #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+    struct Identity {
+        fingerprint: String,
+    }
+    let build = Family::<Build, Gauge>::default();
+    build.get_or_create(&Build { version: VERSION, commit: COMMIT }).set(1);
+    registry.register("build_info", "Version and commit of this build", build);
+    let identity = Family::<Identity, Gauge>::default();
+    identity.get_or_create(&Identity { fingerprint: config.fingerprint() }).set(1);
+    registry.register(
+        "config_identity_info",
+        "Fingerprint of the identity-bearing configuration, equal on all nodes",
+        identity,
+    );
+}
+
+async fn bind(
+    address: Option<&ListenAddress>,
+    purpose: &'static str,
+    site: Site,
+) -> Result<Option<Admin>, Failure> {
+    match address {
+        None => Ok(None),
+        Some(address) => {
+            let admin =
+                Admin::bind(&address.to_string(), purpose, site).await.map_err(runtime)?;
+            // With port 0 only this line tells where it is.
+            let address = admin.address().map_err(runtime)?;
+            tracing::info!(purpose, %address, "admin.listening");
+            Ok(Some(admin))
+        }
+    }
+}
+
+/// Tells systemd that the daemon stops, and until then that it lives.
+async fn keep_informed(notifier: Arc<Notifier>, shutdown: Shutdown) {
+    let stop = shutdown.wait();
+    tokio::pin!(stop);
+    match notifier.watchdog_interval() {
+        None => stop.await,
+        Some(interval) => {
+            let mut beat = tokio::time::interval(interval);
+            loop {
+                tokio::select! {
+                    () = &mut stop => break,
+                    _ = beat.tick() => notifier.alive(),
+                }
+            }
+        }
+    }
+    notifier.stopping();
+}
+
+async fn infallible(task: impl Future<Output = ()>) -> Result<(), io::Error> {
+    task.await;
+    Ok(())
+}
