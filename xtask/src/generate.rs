@@ -72,3 +72,12 @@ impl Drop for Scratch {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_committed_code_is_what_the_proto_file_generates() {
+        let outcome = super::check().map_err(|fault| fault.to_string());
+        assert!(outcome.is_ok(), "{outcome:?}");
+    }
+}

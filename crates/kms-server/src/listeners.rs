@@ -168,8 +168,9 @@ impl Listeners {
     fn rebind(&mut self) -> Result<(), Box<dyn std::error::Error>> {
         self.claim = None;
         let claim = Claim::take(Place::check(&self.settings)?)?;
-        let own = listen(&claim, self.access, &self.metrics)?;
+        let own = listen(&claim, self.access, &self.metrics);
         self.claim = Some(claim);
+        let own = own?;
         let listener = UnixListener::from_std(own.listener)?;
         let [_, current, last] = &mut self.listeners;
         *last = current.replace(listener);
