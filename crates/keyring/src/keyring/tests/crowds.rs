@@ -458,7 +458,7 @@ async fn the_driver_ends_when_the_keyring_is_gone() {
 async fn callers_on_several_threads_get_their_own_answers_and_leave_nothing_behind() {
     let rig = rig();
     let mut calls = Vec::new();
-    for round in 0..3000_u32 {
+    for round in 0..1500_u32 {
         let plaintext = format!("plaintext {}", round % 37).into_bytes();
         let call = rig.spawn(request(1 + u64::from(round % 50 == 0), &plaintext), soon());
         calls.push((call, round, plaintext));

@@ -201,6 +201,11 @@ async fn other_failures_of_transit_are_reasons_to_probe() {
         assert_eq!(failed, Err(Error::Backend(error(class))));
         assert_eq!(rig.probe_wanted(), probes, "{class:?}");
     }
+    // One word for time that ran out, wherever it did.
+    rig.transit.script().down = Some(error(Class::Deadline));
+    let late = rig.decrypt(request(4, b"seed")).await;
+    assert_eq!(late, Err(Error::Deadline));
+    assert!(rig.probe_wanted());
 }
 
 #[tokio::test(start_paused = true)]
