@@ -109,8 +109,8 @@ pub enum Finding {
     /// No registry, and the key has a past.
     #[error(
         "there is no registry on this node and the key is not new (latest version {latest}, min available {available}, \
-         min decryption {decryption}, min encryption {encryption}): start from a copy of another node's state pair \
-         (init --join), or rebuild it (recover-state)"
+         min decryption {decryption}, min encryption {encryption}): start from a copy of another node's state pair, \
+         or rebuild it; docs/recovery.md says how"
     )]
     NotVirgin {
         /// `latest_version`

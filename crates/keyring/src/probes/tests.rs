@@ -9,6 +9,7 @@ use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
 use super::*;
 use crate::testing::{Asked, FakeTransit, PausedClock, created, error, metadata, scope, snapshot};
 
+mod logs;
 mod outages;
 mod rotations;
 
@@ -262,7 +263,7 @@ async fn a_key_with_a_past_is_not_recorded_and_the_grace_time_ends_the_process()
         panic!("{ended:?}")
     };
     assert_eq!(grace, Duration::from_secs(60));
-    assert!(reasons.contains("registry_missing") && reasons.contains("init --join"));
+    assert!(reasons.contains("registry_missing") && reasons.contains("docs/recovery.md"));
 }
 
 #[tokio::test(start_paused = true)]

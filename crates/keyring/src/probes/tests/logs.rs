@@ -1,0 +1,101 @@
+//! What the log says, and how often.
+
+use std::io::{self, Write};
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{fmt::MakeWriter, layer::SubscriberExt as _};
+
+use super::*;
+use crate::probes::ask::ASSOCIATED_DATA;
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Lines {
+    fn capture(&self) -> tracing::subscriber::DefaultGuard {
+        let layer = tracing_subscriber::fmt::layer()
+            .json()
+            .with_writer(self.clone());
+        let info = LevelFilter::INFO;
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(info).with(layer))
+    }
+
+    fn with(&self, event: &str) -> Vec<String> {
+        let bytes = self.0.lock().unwrap().clone();
+        let text = String::from_utf8(bytes).unwrap();
+        let message = format!("\"message\":\"{event}\"");
+        let lines = text.lines().filter(|line| line.contains(&message));
+        lines.map(str::to_owned).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_are_reported_once_and_equal_failures_ever_more_rarely() {
+    let lines = Lines::default();
+    let guard = lines.capture();
+    let world = World::healthy().await;
+    world.transit.script().metadata = Ok(metadata(&[1, 2]));
+    world.pass(300).await;
+    for event in ["rotation.pending", "rotation.stable", "rotation.promoted"] {
+        let found = lines.with(event);
+        assert_eq!(found.len(), 1, "{event}: {found:?}");
+        assert!(found[0].contains(&snapshot(2).key_id.hash()));
+        assert!(!found[0].contains(snapshot(2).key_id.as_str()));
+    }
+    assert_eq!(
+        lines.with("status.probe").len(),
+        0,
+        "successes are for debug"
+    );
+    let changed = lines.with("status.changed");
+    assert!(changed.len() <= 3, "one per set of reasons: {changed:?}");
+    assert!(changed.last().unwrap().contains("\"healthz\":\"ok\""));
+    world.transit.script().down = Some(error(Class::Sealed));
+    world.pass(3600).await;
+    let changed = lines.with("status.changed");
+    assert!(changed.len() <= 5 && changed.last().unwrap().contains("metadata_stale"));
+    let probes = lines.with("status.probe");
+    assert!((8..=18).contains(&probes.len()), "{}", probes.len());
+    let openbao_sealed = "\"error_class\":\"openbao_sealed\"";
+    assert!(probes.iter().all(|line| line.contains(openbao_sealed)));
+    drop(guard);
+    world.end().await.unwrap();
+}
+
+#[test]
+fn the_associated_data_of_probes_is_the_documented_text() {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let bits: Vec<usize> = ASSOCIATED_DATA
+        .trim_end_matches('=')
+        .bytes()
+        .map(|b| DIGITS.iter().position(|digit| *digit == b).unwrap())
+        .collect();
+    let text: Vec<u8> = bits
+        .chunks(4)
+        .flat_map(|four| {
+            let joined = four.iter().fold(0, |sum, six| (sum << 6) | six) << (6 * (4 - four.len()));
+            let bytes = [16, 8, 0].map(|shift| u8::try_from((joined >> shift) & 255).unwrap());
+            bytes.into_iter().take(four.len() - 1)
+        })
+        .collect();
+    assert_eq!(text, b"openbao-kubernetes-kms/status-probe/v1");
+}
