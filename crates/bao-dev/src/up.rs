@@ -16,6 +16,9 @@ const JWT_LIFETIME: i64 = 7 * 86_400;
 /// Name of the file that holds the JWT.
 const IDENTITY: &str = "identity.jwt";
 
+/// Name of the file that says where the server is.
+const DESCRIPTION: &str = "bao-dev.json";
+
 /// Name of the file that holds the signing key.
 const SIGNING_KEY: &str = "jwt-signing-key.pk8";
 
@@ -92,6 +95,8 @@ impl Up {
     ) -> Result<Self, UpError> {
         make_dir(dir)?;
         let dir = dir.canonicalize().map_err(file_error(dir))?;
+        // What a killed server left would send readers to a dead address.
+        let _ = std::fs::remove_file(dir.join(DESCRIPTION));
         let key = dir.join(SIGNING_KEY);
         if key.exists() {
             options.signing_key = Some(std::fs::read(&key).map_err(file_error(&key))?);
@@ -157,7 +162,7 @@ impl Up {
 
     /// Stops the server and removes `bao-dev.json`: nothing answers there any more.
     pub async fn stop(self) {
-        let _ = std::fs::remove_file(self.dir.join("bao-dev.json"));
+        let _ = std::fs::remove_file(self.dir.join(DESCRIPTION));
         self.server.stop().await;
     }
 
@@ -181,7 +186,7 @@ impl Up {
             "state": provider.map(|provider| &provider.state),
         });
         write(
-            &self.dir.join("bao-dev.json"),
+            &self.dir.join(DESCRIPTION),
             format!("{description:#}\n").as_bytes(),
             0o600,
         )

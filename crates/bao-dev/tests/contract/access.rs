@@ -422,7 +422,7 @@ async fn bound_claims(b: &Bench) {
         b.login(
             "bound",
             &b.mint(&with(|jwt| {
-                jwt.claims = claims.as_object().unwrap().clone()
+                jwt.claims = claims.as_object().unwrap().clone();
             })),
         )
         .await

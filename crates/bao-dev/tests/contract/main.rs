@@ -4,14 +4,23 @@
 //! (a file) and `CONTRACT_ROOT_TOKEN`. The real one should be fresh; every case leaves the fixture as
 //! it found it, or uses a key of its own.
 
+#[cfg(test)]
 mod access;
+#[cfg(test)]
 mod bench;
+#[cfg(test)]
 mod cli;
+#[cfg(test)]
 mod client;
+#[cfg(test)]
 mod cluster;
+#[cfg(test)]
 mod data;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
 mod keys;
+#[cfg(test)]
 mod system;
 
 use std::pin::Pin;
@@ -19,12 +28,15 @@ use std::sync::Arc;
 
 use bench::Bench;
 
+/// A case under way.
+type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// One case of the table.
 pub(crate) struct Case {
     id: &'static str,
     /// Why a real server cannot run it.
     emulator_only: Option<&'static str>,
-    run: fn(Arc<Bench>) -> Pin<Box<dyn Future<Output = ()> + Send>>,
+    run: fn(Arc<Bench>) -> Running,
 }
 
 /// A table of cases from functions named after their ids.
