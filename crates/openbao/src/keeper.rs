@@ -33,6 +33,8 @@ use crate::{
     wire::{self, Grant},
 };
 
+/// Time for an error to reach the caller before its deadline does.
+const ANSWER_AHEAD: Duration = Duration::from_millis(200);
 /// Timers stand still while a machine is suspended, leases do not: look this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
@@ -311,11 +313,12 @@ impl Keeper {
         }
         let mut news = self.news.subscribe();
         let _place = self.wait_place();
+        let patience = a_moment_before(deadline);
         loop {
             if let Some(session) = self.usable() {
                 return Ok(session);
             }
-            let changed = timeout_at(deadline, news.changed()).await;
+            let changed = timeout_at(patience, news.changed()).await;
             if !matches!(changed, Ok(Ok(()))) {
                 return Err(self.why_no_token(operation));
             }
@@ -417,6 +420,15 @@ impl Drop for WaitPlace<'_> {
     fn drop(&mut self) {
         self.0.desk().leave();
     }
+}
+
+/// Callers give up at their deadline themselves. Only who answers a moment earlier can tell
+/// them that it was the login that failed.
+fn a_moment_before(deadline: Instant) -> Instant {
+    let left = deadline.saturating_duration_since(Instant::now());
+    deadline
+        .checked_sub(ANSWER_AHEAD.min(left / 10))
+        .unwrap_or(deadline)
 }
 
 fn way(deadline: Instant) -> Way {

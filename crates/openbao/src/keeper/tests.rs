@@ -455,3 +455,18 @@ async fn with_an_unreachable_server_nobody_hammers_however_many_calls_wait() {
     // 0 s, 1 s, 3 s, 7 s, each with its one retry.
     assert!(tries.load(Ordering::Relaxed) <= 10, "{tries:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_waits_in_vain_hears_why_before_its_own_deadline() {
+    let bench = Bench::new(&Fake::new(1, |_| Reply::error(400, "no")));
+    bench
+        .run(async {
+            for ms in [500, 4000] {
+                let deadline = Instant::now() + Duration::from_millis(ms);
+                let answer = tokio::time::timeout_at(deadline, read(&bench, ms)).await;
+                assert_eq!(answer, Ok(Err(Class::AuthFailed)));
+                assert!(Instant::now() < deadline);
+            }
+        })
+        .await;
+}
