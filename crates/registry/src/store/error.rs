@@ -48,7 +48,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// Type, mode or size of one of the files.
-    #[error(transparent)]
+    #[error("the state cannot be used as it is on disk, see docs/recovery.md")]
     File(#[from] FileError),
     /// The contents.
     #[error("{}: {fault}; {}", path.display(), advice(fault))]
@@ -132,7 +132,7 @@ fn advice(fault: &LoadError) -> &'static str {
         }
         LoadError::Scope { .. } => {
             "identity fields never change once data exists, so put the configuration or the right \
-             state back"
+             state back, see docs/recovery.md"
         }
         LoadError::StateMissing => {
             "restore the state file, or copy both files from a healthy node, or see docs/recovery.md"
