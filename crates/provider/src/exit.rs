@@ -2,13 +2,15 @@
 
 use std::{error::Error, process::ExitCode};
 
+use kms_server::errors::SocketError;
+
 use crate::config::ConfigError;
 
 /// Why a command did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// None of the others.
-    #[error("{0}")]
+    #[error(transparent)]
     Unclassified(Box<dyn Error + Send + Sync>),
     /// The command line is not understood.
     #[error("{0}")]
@@ -20,8 +22,20 @@ pub enum Failure {
     #[error("{0}")]
     CheckFailed(String),
     /// The command could not do its work, or the daemon ended because of a fault.
-    #[error("{0}")]
+    #[error(transparent)]
     Runtime(Box<dyn Error + Send + Sync>),
+}
+
+impl Failure {
+    /// The stable class for the log line that ends a daemon.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Config(_) => "config_invalid",
+            Self::Runtime(error) if error.is::<SocketError>() => "socket_unavailable",
+            _ => "unknown",
+        }
+    }
 }
 
 /// The exit code of `outcome`: 0 done, 1 unclassified, 2 usage, 3 configuration, 4 a check
@@ -49,6 +63,30 @@ mod tests {
     use clap::error::ErrorKind;
 
     use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn what_caused_a_failure_is_told_with_it() {
+        let outer = || Box::new(Outer(std::io::Error::other("inner")));
+        for failure in [Failure::Runtime(outer()), Failure::Unclassified(outer())] {
+            assert_eq!(crate::causes::chain(&failure), "outer: inner");
+        }
+    }
+
+    #[test]
+    fn a_daemon_that_ends_logs_a_stable_class() {
+        let taken = SocketError::LivePeer("/run/x".into());
+        let empty = ConfigError::Empty { path: "/c".into() };
+        assert_eq!(
+            Failure::Runtime(Box::new(taken)).class(),
+            "socket_unavailable"
+        );
+        assert_eq!(Failure::Config(empty).class(), "config_invalid");
+        assert_eq!(Failure::Runtime("x".into()).class(), "unknown");
+    }
 
     #[test]
     fn every_failure_has_its_own_exit_code() {

@@ -24,7 +24,7 @@ use keyring::{
     view::View,
 };
 use kms_server::{errors::SocketError, inherit::Inherited, server::Server};
-use openbao::OpenBao;
+use openbao::{OpenBao, settings::SettingsError};
 use pace::{Clock, SystemClock};
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -89,15 +89,34 @@ fn runtime(error: impl Into<TaskError>) -> Failure {
     Failure::Runtime(error.into())
 }
 
+/// What the client cannot use is a fault of the configuration where a field names it.
+fn not_a_client(config: &Config, error: SettingsError) -> Failure {
+    match error {
+        SettingsError::CaBundle(error) => config
+            .refuse(
+                "openbao.caCertFile",
+                format!(
+                    "names a bundle that cannot be used: {}",
+                    crate::causes::chain(&error)
+                ),
+                "put the PEM certificates of OpenBao's authority there",
+            )
+            .into(),
+        other => runtime(other),
+    }
+}
+
 async fn serve(
     config: &Config,
     manager: &Manager,
     inherited: Result<Inherited, SocketError>,
 ) -> Result<(), Failure> {
-    let watchdog = manager.watchdog_usec.as_ref().and_then(|text| text.to_str());
-    let notifier = Arc::new(
-        Notifier::new(manager.notify_socket.as_deref(), watchdog).map_err(runtime)?,
-    );
+    let watchdog = manager
+        .watchdog_usec
+        .as_ref()
+        .and_then(|text| text.to_str());
+    let notifier =
+        Arc::new(Notifier::new(manager.notify_socket.as_deref(), watchdog).map_err(runtime)?);
     tracing::info!(
         version = VERSION,
         commit = COMMIT,
@@ -111,10 +130,10 @@ async fn serve(
     let scope = Arc::new(config.transit.scope.clone());
 
     // The registry comes first: with a damaged one nobody may connect.
-    let (state, loaded) =
-        State::open(&config.state.path, Arc::clone(&scope)).map_err(runtime)?;
+    let (state, loaded) = State::open(&config.state.path, Arc::clone(&scope)).map_err(runtime)?;
     let settings = rooms::openbao(config).map_err(runtime)?;
-    let openbao = OpenBao::new(settings, Arc::clone(&clock), &mut registry).map_err(runtime)?;
+    let openbao = OpenBao::new(settings, Arc::clone(&clock), &mut registry)
+        .map_err(|error| not_a_client(config, error))?;
 
     let view = Arc::new(ArcSwap::from_pointee(View::default()));
     let signals = Arc::new(Signals::default());
@@ -137,17 +156,38 @@ async fn serve(
         clock: Arc::clone(&clock),
         view: Arc::clone(&view),
     };
-    let probes =
-        Probes::new(rooms::probes(config), scope, VERSION, loaded, doors, &mut registry);
+    let probes = Probes::new(
+        rooms::probes(config),
+        scope,
+        VERSION,
+        loaded,
+        doors,
+        &mut registry,
+    );
 
     let metrics = kms_server::metrics::Metrics::new(&mut registry);
     let inherited = inherited.map_err(runtime)?;
     let bound = Server::bind(rooms::socket(config), inherited, metrics).map_err(runtime)?;
 
-    let facts = Facts { socket: bound.path().to_owned(), view, openbao: Arc::clone(&openbao), clock };
+    let facts = Facts {
+        socket: bound.path().to_owned(),
+        view,
+        openbao: Arc::clone(&openbao),
+        clock,
+    };
     let server = &config.server;
-    let health = bind(server.health_address.as_ref(), "health", pages::health(facts)).await?;
-    let metrics = bind(server.metrics_address.as_ref(), "metrics", pages::metrics(registry)).await?;
+    let health = bind(
+        server.health_address.as_ref(),
+        "health",
+        pages::health(facts),
+    )
+    .await?;
+    let metrics = bind(
+        server.metrics_address.as_ref(),
+        "metrics",
+        pages::metrics(registry),
+    )
+    .await?;
 
     let shutdown = Shutdown::default();
     let second_signal = shutdown.on_signals().map_err(runtime)?;
@@ -160,7 +200,10 @@ async fn serve(
     for admin in [health, metrics].into_iter().flatten() {
         house.spawn("admin", admin.serve(shutdown.clone()));
     }
-    house.spawn("manager", infallible(keep_informed(Arc::clone(&notifier), shutdown.clone())));
+    house.spawn(
+        "manager",
+        infallible(keep_informed(Arc::clone(&notifier), shutdown.clone())),
+    );
     notifier.ready();
     tokio::select! {
         ended = house.run(DRAIN) => ended.map_err(runtime),
@@ -180,10 +223,19 @@ fn describe(config: &Config, registry: &mut Registry) {
         fingerprint: String,
     }
     let build = Family::<Build, Gauge>::default();
-    build.get_or_create(&Build { version: VERSION, commit: COMMIT }).set(1);
+    build
+        .get_or_create(&Build {
+            version: VERSION,
+            commit: COMMIT,
+        })
+        .set(1);
     registry.register("build_info", "Version and commit of this build", build);
     let identity = Family::<Identity, Gauge>::default();
-    identity.get_or_create(&Identity { fingerprint: config.fingerprint() }).set(1);
+    identity
+        .get_or_create(&Identity {
+            fingerprint: config.fingerprint(),
+        })
+        .set(1);
     registry.register(
         "config_identity_info",
         "Fingerprint of the identity-bearing configuration, equal on all nodes",
@@ -199,8 +251,9 @@ async fn bind(
     match address {
         None => Ok(None),
         Some(address) => {
-            let admin =
-                Admin::bind(&address.to_string(), purpose, site).await.map_err(runtime)?;
+            let admin = Admin::bind(&address.to_string(), purpose, site)
+                .await
+                .map_err(runtime)?;
             // With port 0 only this line tells where it is.
             let address = admin.address().map_err(runtime)?;
             tracing::info!(purpose, %address, "admin.listening");
