@@ -9,6 +9,7 @@
 mod config;
 mod grammar;
 mod probe;
+mod serve;
 
 use std::{
     path::Path,

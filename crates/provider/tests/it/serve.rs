@@ -1,0 +1,32 @@
+//! The whole provider as a process, on its bad days: against an OpenBao of the test's own, with
+//! the real socket, files, signals, logs and exit codes.
+
+mod stage;
+
+mod world;
+
+mod child;
+
+mod absence;
+
+mod config;
+
+mod keys;
+
+mod life;
+
+mod login;
+
+mod outage;
+
+mod pages;
+
+mod rotation;
+
+mod secrecy;
+
+mod socket;
+
+mod state;
+
+mod trust;

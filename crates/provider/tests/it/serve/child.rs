@@ -1,0 +1,269 @@
+//! The running program: started, watched and always ended.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    os::unix::process::ExitStatusExt as _,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use kms_proto::v2::StatusResponse;
+use kms_server::client::{Client, ClientError};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use super::{
+    stage::Stage,
+    world::{PATIENCE, until},
+};
+
+/// A provider process. It is killed when the value is dropped, also by a panic.
+pub(super) struct Provider {
+    process: Mutex<Child>,
+    socket: PathBuf,
+    lines: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+/// How a process ended.
+pub(super) struct Ended {
+    /// `None` when a signal ended it.
+    pub(super) code: Option<i32>,
+    pub(super) signal: Option<i32>,
+    /// All of standard error.
+    pub(super) text: String,
+}
+
+impl Provider {
+    /// Writes the stage's configuration and starts `serve` with it.
+    pub(super) fn start(stage: &Stage) -> Self {
+        stage.write_config();
+        Self::start_as_it_is(stage)
+    }
+
+    /// Starts `serve` with whatever lies where the configuration should be.
+    pub(super) fn start_as_it_is(stage: &Stage) -> Self {
+        let mut command = crate::program(&["serve", "--config"]);
+        command.arg(stage.config_file());
+        Self::run(command, stage)
+    }
+
+    fn run(command: Command, stage: &Stage) -> Self {
+        Self::run_with(command, stage, Stdio::null())
+    }
+
+    pub(super) fn run_with(mut command: Command, stage: &Stage, input: Stdio) -> Self {
+        let mut process = command
+            .stdin(input)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let errors = process.stderr.take().unwrap();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(errors).lines().map_while(Result::ok) {
+                let mut lines = sink.lock().unwrap_or_else(PoisonError::into_inner);
+                lines.push(line);
+            }
+        });
+        Self {
+            process: Mutex::new(process),
+            socket: stage.socket(),
+            lines,
+            reader: Some(reader),
+        }
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        let id = self.process.lock().unwrap().id();
+        kill_process(Pid::from_raw(id.try_into().unwrap()).unwrap(), signal).unwrap();
+    }
+
+    /// Waits until it has ended by itself.
+    pub(super) async fn ended(mut self) -> Ended {
+        let status = until("the end of the process", async || {
+            self.process.lock().unwrap().try_wait().unwrap()
+        })
+        .await;
+        self.reader.take().unwrap().join().unwrap();
+        Ended {
+            code: status.code(),
+            signal: status.signal(),
+            text: self.text(),
+        }
+    }
+
+    /// SIGTERM; it has to end with 0 and take its socket with it.
+    pub(super) async fn terminated(self) -> Ended {
+        self.signal(Signal::TERM);
+        let socket = self.socket.clone();
+        let ended = self.ended().await;
+        assert_eq!(ended.code, Some(0), "{}", ended.text);
+        assert!(!socket.exists(), "the socket was left behind");
+        ended
+    }
+
+    /// SIGKILL, as a crash.
+    pub(super) async fn killed(self) {
+        self.signal(Signal::KILL);
+        assert_eq!(self.ended().await.signal, Some(9));
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.process.lock().unwrap().try_wait().unwrap().is_none()
+    }
+
+    /// Everything on standard error so far.
+    pub(super) fn text(&self) -> String {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.join("\n")
+    }
+
+    /// The log lines of one event so far.
+    pub(super) fn events(&self, name: &str) -> Vec<Value> {
+        let lines = self.lines.lock().unwrap();
+        lines
+            .iter()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|line| line["message"] == name)
+            .collect()
+    }
+
+    /// Waits for a line of event `name` whose `field` contains `text`.
+    pub(super) async fn logged(&self, name: &str, field: &str, text: &str) -> Value {
+        until(&format!("{name} with {field} {text}"), async || {
+            assert!(self.is_running(), "it ended: {}", self.text());
+            let said = |line: &Value| line[field].as_str().is_some_and(|v| v.contains(text));
+            self.events(name).into_iter().find(said)
+        })
+        .await
+    }
+
+    pub(super) async fn try_client(&self) -> Result<Client, ClientError> {
+        Client::connect(&self.socket, Duration::from_secs(5)).await
+    }
+
+    /// A connection, as soon as it listens.
+    pub(super) async fn client(&self) -> Client {
+        until("a socket that answers", async || {
+            assert!(self.is_running(), "it ended: {}", self.text());
+            self.try_client().await.ok()
+        })
+        .await
+    }
+
+    /// A connection whose calls may take a second and a half, for calls that fail late.
+    pub(super) async fn hurried_client(&self) -> Client {
+        Client::connect(&self.socket, Duration::from_millis(1500))
+            .await
+            .unwrap()
+    }
+
+    pub(super) async fn status(&self) -> StatusResponse {
+        let status = self.client().await.status().await.unwrap();
+        assert_eq!(status.version, "v2");
+        match status.healthz.as_str() {
+            "ok" => assert!(!status.key_id.is_empty(), "healthy without a key_id"),
+            "unhealthy" => assert_eq!(status.key_id, "", "unhealthy with a key_id"),
+            other => panic!("healthz is {other}"),
+        }
+        status
+    }
+
+    /// Waits for a healthy Status and gives its key_id.
+    pub(super) async fn healthy(&self) -> String {
+        until("a healthy Status", async || {
+            let status = self.status().await;
+            (status.healthz == "ok").then_some(status.key_id)
+        })
+        .await
+    }
+
+    /// Waits until `/ready` is 503 for `reason`, and Status unhealthy with it.
+    pub(super) async fn unhealthy(&self, reason: &str) {
+        until(&format!("unhealthy for {reason}"), async || {
+            let (code, body) = self.ready().await;
+            let named = body["reasons"]
+                .as_array()?
+                .iter()
+                .any(|word| word == reason);
+            (code == 503 && named).then_some(())
+        })
+        .await;
+        assert_eq!(self.status().await.healthz, "unhealthy");
+    }
+
+    pub(super) async fn ready(&self) -> (u16, Value) {
+        let answer = self.http("health", "GET", "/ready").await;
+        (answer.code, serde_json::from_str(&answer.body).unwrap())
+    }
+
+    pub(super) async fn metrics(&self) -> String {
+        let answer = self.http("metrics", "GET", "/metrics").await;
+        assert_eq!(answer.code, 200);
+        answer.body
+    }
+
+    /// The value of one sample, named with all its labels.
+    pub(super) async fn metric(&self, sample: &str) -> Option<f64> {
+        let text = self.metrics().await;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        line.map(|value| value.parse().unwrap())
+    }
+
+    pub(super) async fn http(&self, purpose: &str, method: &str, path: &str) -> Answer {
+        let line = self.logged("admin.listening", "purpose", purpose).await;
+        let address = line["address"].as_str().unwrap();
+        let talk = async {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).await.unwrap();
+            text
+        };
+        let text = tokio::time::timeout(PATIENCE, talk).await.unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        Answer {
+            code: head.split(' ').nth(1).unwrap().parse().unwrap(),
+            head: head.to_owned(),
+            body: body.to_owned(),
+        }
+    }
+}
+
+impl Drop for Provider {
+    #[expect(
+        clippy::print_stderr,
+        reason = "a test that fails shows what the process said"
+    )]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.text());
+        }
+        let process = self
+            .process
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        let _ = process.kill();
+        let _ = process.wait();
+    }
+}
+
+/// An HTTP answer.
+pub(super) struct Answer {
+    pub(super) code: u16,
+    pub(super) head: String,
+    pub(super) body: String,
+}

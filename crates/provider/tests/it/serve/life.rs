@@ -1,0 +1,171 @@
+//! Ends and beginnings under load.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bao_dev::testing::{Action, Fault};
+use kms_server::client::{Client, ClientError};
+use rustix::process::Signal;
+use tokio::task::JoinSet;
+
+use super::{
+    child::Provider,
+    world::{Sealed, World, until},
+};
+
+/// Callers that encrypt and decrypt without a pause until told to stop or cut off.
+struct Load {
+    stop: Arc<AtomicBool>,
+    done: Arc<AtomicUsize>,
+    callers: JoinSet<(Vec<Sealed>, Option<ClientError>)>,
+}
+
+impl Load {
+    async fn on(provider: &Provider, callers: usize) -> Self {
+        let mut load = Self {
+            stop: Arc::default(),
+            done: Arc::default(),
+            callers: JoinSet::new(),
+        };
+        for _ in 0..callers {
+            let client = provider.client().await;
+            load.callers
+                .spawn(call(client, Arc::clone(&load.stop), Arc::clone(&load.done)));
+        }
+        until("load", async || {
+            (load.done.load(Ordering::Relaxed) > 3 * callers).then_some(())
+        })
+        .await;
+        load
+    }
+
+    /// Everything that was encrypted, and how each caller was cut off.
+    async fn over(self) -> (Vec<Sealed>, Vec<ClientError>) {
+        self.stop.store(true, Ordering::Relaxed);
+        let ended = self.callers.join_all().await;
+        let (made, failures): (Vec<_>, Vec<_>) = ended.into_iter().unzip();
+        (made.concat(), failures.into_iter().flatten().collect())
+    }
+}
+
+async fn call(
+    mut client: Client,
+    stop: Arc<AtomicBool>,
+    done: Arc<AtomicUsize>,
+) -> (Vec<Sealed>, Option<ClientError>) {
+    let mut made = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let sealed = match Sealed::try_make(&mut client).await {
+            Ok(sealed) => sealed,
+            Err(error) => return (made, Some(error)),
+        };
+        let opened = sealed.open(&mut client).await;
+        made.push(sealed);
+        if let Err(error) = opened {
+            return (made, Some(error));
+        }
+        done.fetch_add(1, Ordering::Relaxed);
+    }
+    (made, None)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_crash_under_load_the_next_start_takes_the_socket_and_reads_everything() {
+    let world = World::new().await;
+    let provider = world.healthy().await;
+    let load = Load::on(&provider, 4).await;
+    provider.killed().await;
+    let (made, failures) = load.over().await;
+    assert_eq!(
+        failures.len(),
+        4,
+        "nobody was cut off, so there was no load"
+    );
+    assert!(
+        world.stage.socket().exists(),
+        "a crash leaves its socket behind"
+    );
+
+    let provider = world.healthy().await;
+    provider
+        .logged("socket.stale_removed", "level", "warn")
+        .await;
+    assert_eq!(
+        provider.metric("openbao_kms_socket_restarts_total").await,
+        Some(1.0)
+    );
+    let mut client = provider.client().await;
+    for sealed in &made {
+        sealed.open(&mut client).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_lets_calls_in_flight_finish_and_leaves_nothing() {
+    let world = World::new().await;
+    let (provider, sealed) = world.with_data().await;
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        clients.push(provider.client().await);
+    }
+    world
+        .control()
+        .fault(Fault::new(Action::Delay { ms: 700 }).path("/v1/transit/decrypt/*"));
+    let in_flight = "openbao_kms_grpc_in_flight{method=\"Decrypt\"}";
+    let mut calls = JoinSet::new();
+    for mut client in clients {
+        let sealed = sealed.clone();
+        calls.spawn(async move { sealed.open(&mut client).await });
+    }
+    until("calls in flight", async || {
+        (provider.metric(in_flight).await == Some(4.0)).then_some(())
+    })
+    .await;
+    let ended = provider.terminated().await;
+    for outcome in calls.join_all().await {
+        outcome.unwrap();
+    }
+    for event in ["process.signal", "socket.drained", "process.stopped"] {
+        assert!(ended.text.contains(event), "{event}: {}", ended.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_ends_the_drain_at_once() {
+    let world = World::new().await;
+    let (provider, sealed) = world.with_data().await;
+    let mut client = provider.client().await;
+    world
+        .control()
+        .fault(Fault::new(Action::Hang).path("/v1/transit/decrypt/*"));
+    let call = tokio::spawn(async move { sealed.open(&mut client).await });
+    let in_flight = "openbao_kms_grpc_in_flight{method=\"Decrypt\"}";
+    until("a call in flight", async || {
+        (provider.metric(in_flight).await == Some(1.0)).then_some(())
+    })
+    .await;
+    provider.signal(Signal::TERM);
+    provider.logged("process.signal", "signal", "SIGTERM").await;
+    provider.signal(Signal::TERM);
+    let ended = tokio::time::timeout(Duration::from_secs(5), provider.ended())
+        .await
+        .unwrap();
+    assert_eq!(ended.code, Some(5), "{}", ended.text);
+    assert!(
+        ended
+            .text
+            .contains("a second signal came before the drain was over"),
+        "{}",
+        ended.text
+    );
+    call.await.unwrap().unwrap_err();
+
+    // What it left is no obstacle.
+    world.control().faults_clear();
+    world.healthy().await;
+}

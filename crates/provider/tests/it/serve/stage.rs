@@ -1,0 +1,161 @@
+//! Files and directories of one provider, and the configuration that names them.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A directory for sockets below `/run`; short, because the kernel takes 107 bytes.
+struct SocketDirectory(PathBuf);
+
+impl SocketDirectory {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let base = if nix::unistd::geteuid().is_root() {
+            PathBuf::from("/run")
+        } else {
+            PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR").unwrap())
+        };
+        let path = base.join(format!("bkp-{}-{number}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for SocketDirectory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What one provider needs on disk. Removed with the value.
+pub(super) struct Stage {
+    home: TempDir,
+    sockets: SocketDirectory,
+    config: Value,
+}
+
+impl Stage {
+    /// Everything in order, with probes fast enough for a test.
+    pub(super) fn new(address: &str, server_name: &str, ca: &str, jwt: &str) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let sockets = SocketDirectory::new();
+        let place = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+        fs::create_dir(home.path().join("state")).unwrap();
+        mode(&home.path().join("state"), 0o750);
+        let config = json!({
+            "configVersion": "v1alpha1",
+            "server": {
+                "socketPath": sockets.0.join("kms.sock"),
+                "socketGroup": nix::unistd::getegid().to_string(),
+                "metricsAddress": "127.0.0.1:0",
+                "healthAddress": "127.0.0.1:0",
+            },
+            "openbao": {
+                "address": address,
+                "caCertFile": place("ca.crt"),
+                "tlsServerName": server_name,
+                "instanceId": "bao-tests",
+                "timeout": "900ms",
+            },
+            "auth": {"jwt": {"mountPath": "jwt", "role": "kms", "jwtFile": place("token")}},
+            "transit": {
+                "mountPath": "transit",
+                "keyName": "k8s-etcd",
+                "keyIdScope": {
+                    "providerName": "openbao",
+                    "clusterId": "cluster-1",
+                    "transitMountId": "transit-tests",
+                    "keyLineageId": "k8s-etcd-1",
+                },
+            },
+            "bootstrap": {"graceTimeout": "60s", "retryInterval": "200ms", "onTimeout": "stay"},
+            "status": {
+                "probeInterval": "200ms",
+                "deepProbeInterval": "300ms",
+                "statusMaxStaleness": "1800ms",
+            },
+            "state": {"path": place("state/key-registry.json")},
+            "rotation": {"activationDelay": "0s", "requireStableObservationCount": 2},
+            "logging": {"level": "debug"},
+        });
+        let stage = Self {
+            home,
+            sockets,
+            config,
+        };
+        put(&stage.ca_file(), ca, 0o644);
+        put(&stage.jwt_file(), jwt, 0o640);
+        stage
+    }
+
+    /// Sets one field by its dotted path; to be called before the start.
+    pub(super) fn set(&mut self, field: &str, value: impl Into<Value>) {
+        let pointer = format!("/{}", field.replace('.', "/"));
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        self.config.pointer_mut(parent).unwrap()[name] = value.into();
+    }
+
+    /// Writes the configuration and gives its path. Every JSON document is a YAML document.
+    pub(super) fn write_config(&self) -> PathBuf {
+        let text = serde_json::to_string_pretty(&self.config).unwrap();
+        put(&self.config_file(), &text, 0o640);
+        self.config_file()
+    }
+
+    pub(super) fn config_file(&self) -> PathBuf {
+        self.home.path().join("config.yaml")
+    }
+
+    pub(super) fn jwt_file(&self) -> PathBuf {
+        self.home.path().join("token")
+    }
+
+    pub(super) fn ca_file(&self) -> PathBuf {
+        self.home.path().join("ca.crt")
+    }
+
+    pub(super) fn state_file(&self) -> PathBuf {
+        self.home.path().join("state/key-registry.json")
+    }
+
+    pub(super) fn checkpoint_file(&self) -> PathBuf {
+        self.home.path().join("state/key-registry.json.checkpoint")
+    }
+
+    pub(super) fn socket(&self) -> PathBuf {
+        self.sockets.0.join("kms.sock")
+    }
+
+    /// The bytes of both files of the state pair; `None` for one that is not there.
+    pub(super) fn pair(&self) -> [Option<Vec<u8>>; 2] {
+        [self.state_file(), self.checkpoint_file()].map(|path| fs::read(path).ok())
+    }
+}
+
+/// Writes a file with exactly these permission bits, at once as a whole.
+pub(super) fn put(path: &Path, content: impl AsRef<[u8]>, bits: u32) {
+    let beside = path.with_extension("new");
+    fs::write(&beside, content).unwrap();
+    mode(&beside, bits);
+    fs::rename(&beside, path).unwrap();
+}
+
+pub(super) fn mode(path: &Path, bits: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(bits)).unwrap();
+}
+
+/// Puts `path` into the directory `aside` and a symlink to it in its place.
+pub(super) fn link(path: &Path, aside: &Path) {
+    let aside = aside.join("elsewhere");
+    fs::copy(path, &aside).unwrap();
+    fs::remove_file(path).unwrap();
+    std::os::unix::fs::symlink(aside, path).unwrap();
+}
