@@ -15,9 +15,15 @@ pub(crate) fn render(
     let mut text = String::new();
     encode(&mut text, registry)?;
     if accept.contains("application/openmetrics-text") {
-        Ok(("application/openmetrics-text; version=1.0.0; charset=utf-8", text))
+        Ok((
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            text,
+        ))
     } else {
-        Ok(("text/plain; version=0.0.4; charset=utf-8", prometheus(&text)))
+        Ok((
+            "text/plain; version=0.0.4; charset=utf-8",
+            prometheus(&text),
+        ))
     }
 }
 
@@ -35,7 +41,9 @@ fn prometheus(open_metrics: &str) -> String {
         }
         let described = ["# HELP ", "# TYPE "].into_iter().find_map(|head| {
             let (name, rest) = line.strip_prefix(head)?.split_once(' ')?;
-            counters.contains(name).then(|| format!("{head}{name}_total {rest}"))
+            counters
+                .contains(name)
+                .then(|| format!("{head}{name}_total {rest}"))
         });
         text.push_str(described.as_deref().unwrap_or(line));
         text.push('\n');
@@ -63,10 +71,22 @@ mod tests {
     fn the_older_format_names_counters_as_their_samples() {
         let (content_type, text) = render(&registry(), "text/html").unwrap();
         assert!(content_type.starts_with("text/plain; version=0.0.4"));
-        assert!(text.contains("# TYPE openbao_kms_panic_recoveries_total counter\n"), "{text}");
-        assert!(text.contains("# HELP openbao_kms_panic_recoveries_total "), "{text}");
-        assert!(text.contains("\nopenbao_kms_panic_recoveries_total 1\n"), "{text}");
-        assert!(text.contains("# TYPE openbao_kms_key_version gauge\n"), "{text}");
+        assert!(
+            text.contains("# TYPE openbao_kms_panic_recoveries_total counter\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("# HELP openbao_kms_panic_recoveries_total "),
+            "{text}"
+        );
+        assert!(
+            text.contains("\nopenbao_kms_panic_recoveries_total 1\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("# TYPE openbao_kms_key_version gauge\n"),
+            "{text}"
+        );
         assert!(!text.contains("# EOF"));
     }
 

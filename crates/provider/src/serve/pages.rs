@@ -50,13 +50,19 @@ pub(super) fn metrics(registry: Registry) -> Site {
 /// that speaks HTTP. Healthy or not is another question.
 async fn live_page(socket: PathBuf) -> Page {
     let answered = async {
-        kms_server::client::Client::connect(&socket, LIVE_PATIENCE).await?.status().await
+        kms_server::client::Client::connect(&socket, LIVE_PATIENCE)
+            .await?
+            .status()
+            .await
     };
     match answered.await {
         Ok(_) => Page::text(StatusCode::OK, "ok\n"),
         Err(error) => {
             tracing::warn!(reason = crate::causes::chain(&error), "health.not_live");
-            Page::text(StatusCode::SERVICE_UNAVAILABLE, "the socket does not answer\n")
+            Page::text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the socket does not answer\n",
+            )
         }
     }
 }
@@ -72,7 +78,11 @@ fn ready_page(facts: &Facts) -> Page {
             reasons.push(reason);
         }
     }
-    let status = if healthy.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if healthy.is_ok() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     Page::json(
         status,
         &json!({
@@ -97,7 +107,14 @@ fn login(state: &LoginState) -> String {
 
 fn metrics_page(registry: &Registry, asked: &Asked) -> Page {
     match exposition::render(registry, &asked.accept) {
-        Ok((content_type, body)) => Page { status: StatusCode::OK, content_type, body },
-        Err(_) => Page::text(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be written\n"),
+        Ok((content_type, body)) => Page {
+            status: StatusCode::OK,
+            content_type,
+            body,
+        },
+        Err(_) => Page::text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "metrics cannot be written\n",
+        ),
     }
 }

@@ -91,11 +91,15 @@ pub(super) fn socket(config: &Config) -> kms_server::settings::Settings {
     Settings {
         allowed_peers: server.allowed_peers.clone(),
         drain_timeout: DRAIN,
-        correlation: config.logging.debug_correlation.as_ref().map(|correlation| Correlation {
-            incident: correlation.incident_id.clone(),
-            expires_at: (jiff::Timestamp::now() + correlation.ttl).to_string(),
-            until: tokio::time::Instant::now() + correlation.ttl,
-        }),
+        correlation: config
+            .logging
+            .debug_correlation
+            .as_ref()
+            .map(|correlation| Correlation {
+                incident: correlation.incident_id.clone(),
+                expires_at: (jiff::Timestamp::now() + correlation.ttl).to_string(),
+                until: tokio::time::Instant::now() + correlation.ttl,
+            }),
         ..Settings::new(server.socket_path.clone(), server.socket_mode, group)
     }
 }

@@ -28,17 +28,25 @@ impl State {
         for notice in store.notices() {
             tracing::warn!(reason = %notice, "state.notice");
         }
-        let loaded = store.document().map_or_else(Loaded::default, |document| Loaded {
-            records: document.records().to_vec(),
-            generation: document.generation(),
-        });
+        let loaded = store
+            .document()
+            .map_or_else(Loaded::default, |document| Loaded {
+                records: document.records().to_vec(),
+                generation: document.generation(),
+            });
         tracing::info!(
             path = %path.display(),
             generation = loaded.generation,
             records = loaded.records.len(),
             "state.loaded"
         );
-        Ok((Self { store: Mutex::new(store), scope }, loaded))
+        Ok((
+            Self {
+                store: Mutex::new(store),
+                scope,
+            },
+            loaded,
+        ))
     }
 }
 
@@ -108,9 +116,15 @@ mod tests {
         assert_eq!(state.persist(&first).unwrap(), 1);
         let second = [first[0].clone(), record(2, RecordState::Pending)];
         assert_eq!(state.persist(&second).unwrap(), 2);
-        assert!(state.persist(&second[1..]).is_err(), "an active record must not vanish");
+        assert!(
+            state.persist(&second[1..]).is_err(),
+            "an active record must not vanish"
+        );
 
-        assert!(matches!(State::open(&path, scope()), Err(StoreError::Locked { .. })));
+        assert!(matches!(
+            State::open(&path, scope()),
+            Err(StoreError::Locked { .. })
+        ));
         drop(state);
         let (_, loaded) = State::open(&path, scope()).unwrap();
         assert_eq!((loaded.generation, loaded.records.len()), (2, 2));
