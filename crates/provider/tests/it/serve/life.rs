@@ -107,7 +107,9 @@ async fn after_a_crash_under_load_the_next_start_takes_the_socket_and_reads_ever
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_lets_calls_in_flight_finish_and_leaves_nothing() {
-    let world = World::new().await;
+    let mut world = World::new().await;
+    world.stage.set("openbao.timeout", "4s");
+    world.stage.set("status.statusMaxStaleness", "10s");
     let (provider, sealed) = world.with_data().await;
     let mut clients = Vec::new();
     for _ in 0..4 {
@@ -115,7 +117,7 @@ async fn sigterm_lets_calls_in_flight_finish_and_leaves_nothing() {
     }
     world
         .control()
-        .fault(Fault::new(Action::Delay { ms: 700 }).path("/v1/transit/decrypt/*"));
+        .fault(Fault::new(Action::Delay { ms: 1500 }).path("/v1/transit/decrypt/*"));
     let in_flight = "openbao_kms_grpc_in_flight{method=\"Decrypt\"}";
     let mut calls = JoinSet::new();
     for mut client in clients {

@@ -95,6 +95,10 @@ async fn a_minimum_above_the_write_key_blocks_writes_until_the_next_version_take
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restored_snapshot_rejects_what_was_pending_and_never_goes_back_from_what_was_active() {
+    tokio::join!(pending_is_gone(), active_is_gone());
+}
+
+async fn pending_is_gone() {
     let mut world = World::new().await;
     world.stage.set("rotation.activationDelay", "1h");
     let (provider, old) = world.with_data().await;
@@ -103,25 +107,56 @@ async fn a_restored_snapshot_rejects_what_was_pending_and_never_goes_back_from_w
     world.control().key_drop_versions(1).unwrap();
     provider.logged("rotation.rejected", "level", "warn").await;
     assert_eq!(provider.healthy().await, old.key_id);
-    assert_eq!(
-        records(&world),
-        [(1, "active".into()), (2, "rejected".into())]
-    );
-    provider.terminated().await;
+    let expected = [(1, "active".into()), (2, "rejected".into())];
+    assert_eq!(records(&world), expected);
+}
 
-    let mut world = World::new().await;
-    world.stage.set("status.statusMaxStaleness", "8s");
+async fn active_is_gone() {
+    let world = World::new().await;
     let (provider, old) = world.with_data().await;
-    let snapshot = world.control().snapshot();
+    let before = world.control().snapshot();
     world.control().rotate().unwrap();
     provider.logged("rotation.promoted", "level", "info").await;
+    let new = Sealed::make(&mut provider.client().await).await;
+    let after = world.control().snapshot();
     let pair = world.stage.pair();
-    world.control().restore(snapshot, false).unwrap();
+    world.control().restore(before, false).unwrap();
     provider.unhealthy("version_rollback").await;
+    let findings = "the backend was rolled back";
     let line = provider
-        .logged("status.changed", "findings", "the backend was rolled back")
+        .logged("status.changed", "findings", findings)
         .await;
     assert_eq!(line["level"], "warn");
-    old.open(&mut provider.client().await).await.unwrap();
+    let mut client = provider.client().await;
+    old.open(&mut client).await.unwrap();
     assert_eq!(world.stage.pair(), pair);
+
+    world.control().restore(after, false).unwrap();
+    assert_eq!(provider.healthy().await, new.key_id);
+    new.open(&mut client).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_waits_for_a_disk_that_takes_no_writes_and_service_does_not() {
+    let world = World::new().await;
+    let (provider, old) = world.with_data().await;
+    let directory = world.stage.state_file().parent().unwrap().to_owned();
+    let away = directory.with_extension("away");
+    fs::rename(&directory, &away).unwrap();
+    world.control().rotate().unwrap();
+    provider.logged("state.write_failed", "level", "warn").await;
+    assert_eq!(provider.healthy().await, old.key_id);
+    let mut client = provider.client().await;
+    let meanwhile = Sealed::make(&mut client).await;
+    assert_eq!(meanwhile.key_id, old.key_id);
+    old.open(&mut client).await.unwrap();
+
+    fs::rename(&away, &directory).unwrap();
+    provider.logged("rotation.promoted", "level", "info").await;
+    assert_eq!(
+        records(&world),
+        [(2, "active".into()), (1, "retired".into())]
+    );
+    meanwhile.open(&mut client).await.unwrap();
+    assert_ne!(provider.healthy().await, old.key_id);
 }
