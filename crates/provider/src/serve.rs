@@ -117,6 +117,9 @@ async fn serve(
         .and_then(|text| text.to_str());
     let notifier =
         Arc::new(Notifier::new(manager.notify_socket.as_deref(), watchdog).map_err(runtime)?);
+    // From here on a signal is a request: a stop in the middle of the start leaves no socket.
+    let shutdown = Shutdown::default();
+    let second_signal = shutdown.on_signals().map_err(runtime)?;
     tracing::info!(
         version = VERSION,
         commit = COMMIT,
@@ -189,8 +192,6 @@ async fn serve(
     )
     .await?;
 
-    let shutdown = Shutdown::default();
-    let second_signal = shutdown.on_signals().map_err(runtime)?;
     let mut house = Supervisor::new(shutdown.clone());
     let stop = shutdown.wait();
     house.spawn("login", infallible(async move { openbao.run(stop).await }));

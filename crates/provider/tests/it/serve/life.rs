@@ -11,11 +11,11 @@ use std::{
 use bao_dev::testing::{Action, Fault};
 use kms_server::client::{Client, ClientError};
 use rustix::process::Signal;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 
 use super::{
     child::Provider,
-    world::{Sealed, World, until},
+    world::{PATIENCE, Sealed, World, until},
 };
 
 /// Callers that encrypt and decrypt without a pause until told to stop or cut off.
@@ -154,7 +154,7 @@ async fn a_second_signal_ends_the_drain_at_once() {
     provider.signal(Signal::TERM);
     provider.logged("process.signal", "signal", "SIGTERM").await;
     provider.signal(Signal::TERM);
-    let ended = tokio::time::timeout(Duration::from_secs(5), provider.ended())
+    let ended = timeout(Duration::from_secs(5), provider.ended())
         .await
         .unwrap();
     assert_eq!(ended.code, Some(5), "{}", ended.text);
@@ -170,4 +170,20 @@ async fn a_second_signal_ends_the_drain_at_once() {
     // What it left is no obstacle.
     world.control().faults_clear();
     world.healthy().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signal_in_the_middle_of_the_start_is_an_orderly_stop() {
+    let world = World::new().await;
+    for _ in 0..5 {
+        let provider = Provider::start(&world.stage);
+        // The start takes a few milliseconds: whoever sleeps between two looks misses it.
+        let first_line = async {
+            while provider.events("process.started").is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, first_line).await.unwrap();
+        provider.terminated().await;
+    }
 }
