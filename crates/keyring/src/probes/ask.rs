@@ -60,6 +60,8 @@ pub(super) struct DeepFailure {
     pub(super) fault: Fault,
     /// Stable class for the log.
     pub(super) class: &'static str,
+    /// What was said, for the log.
+    pub(super) reason: String,
 }
 
 /// Reads the mount's setting and the key. An answer that only says *no* is an answer.
@@ -131,6 +133,7 @@ fn wrong(what: &'static str) -> DeepFailure {
     let finding = Finding::RoundTrip(what);
     DeepFailure {
         class: finding.word(),
+        reason: finding.to_string(),
         fault: Fault::Definite(finding),
     }
 }
@@ -155,5 +158,9 @@ fn failure(error: &Error) -> DeepFailure {
         | Class::CiphertextRejected
         | Class::OwnInput => Fault::Doubtful(Finding::DeepRefused(class)),
     };
-    DeepFailure { fault, class }
+    DeepFailure {
+        fault,
+        class,
+        reason: error.to_string(),
+    }
 }

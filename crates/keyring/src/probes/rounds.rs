@@ -214,12 +214,9 @@ impl Probes {
                 self.deep.failures.passed(took);
             }
             (None, Err(failure)) => {
-                let reason = match &failure.fault {
-                    registry::health::Fault::Transient => "OpenBao did not answer".to_owned(),
-                    registry::health::Fault::Doubtful(finding)
-                    | registry::health::Fault::Definite(finding) => finding.to_string(),
-                };
-                self.deep.failures.failed(failure.class, &reason, took);
+                self.deep
+                    .failures
+                    .failed(failure.class, &failure.reason, took);
                 self.deep.breaker.failed(mono);
                 let again = self
                     .health

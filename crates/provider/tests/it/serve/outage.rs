@@ -56,6 +56,13 @@ async fn a_long_outage_is_unhealthy_without_a_key_id_and_over_within_two_probes(
     );
     // Once for each kind, then ever more rarely: a long outage does not fill the disk.
     let warned = provider.events("status.probe");
+    for line in warned
+        .iter()
+        .filter(|line| line["error_class"] == "openbao_sealed")
+    {
+        let reason = line["reason"].as_str().unwrap();
+        assert!(reason.contains("is sealed; unseal it"), "{line}");
+    }
     let warned = warned.iter().filter(|line| line["level"] == "warn").count();
     assert!(warned <= 12, "{warned} warnings");
 
