@@ -89,6 +89,49 @@ async fn without_an_openbao_the_start_ends_with_code_5_after_the_grace_time() {
     Provider::start(&world.stage).healthy().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_keeps_openbao_from_answering_the_grace_time_ends_the_start_with_code_5() {
+    let cases: [(Act, Act, &str); 3] = [
+        (
+            |world| world.control().seal(),
+            |world| world.control().unseal(),
+            "openbao_sealed",
+        ),
+        (
+            |world| {
+                world.control().fault(Fault::new(Action::Hang));
+            },
+            |world| world.control().faults_clear(),
+            "openbao_unavailable",
+        ),
+        (
+            |world| world.control().upsert(true).unwrap(),
+            |world| world.control().upsert(false).unwrap(),
+            "upsert_allowed",
+        ),
+    ];
+    join_all(cases.map(async |(away, back, word)| {
+        let mut world = World::new().await;
+        world.stage.set("auth.loginTimeout", "900ms");
+        world.stage.set("bootstrap.graceTimeout", "1500ms");
+        world.stage.set("bootstrap.onTimeout", "exit");
+        away(&world);
+        let ended = Provider::start(&world.stage).ended().await;
+        assert_eq!(ended.code, Some(5), "{}", ended.text);
+        assert!(ended.text.contains(word), "{word}: {}", ended.text);
+        assert!(
+            ended.text.contains("not healthy within 1.5s"),
+            "{}",
+            ended.text
+        );
+        assert!(!world.stage.socket().exists());
+        assert_eq!(world.stage.pair(), [None, None]);
+        back(&world);
+        world.healthy().await;
+    }))
+    .await;
+}
+
 /// What happens to OpenBao.
 type Act = fn(&World);
 
