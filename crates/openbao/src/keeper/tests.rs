@@ -296,10 +296,15 @@ async fn a_token_that_is_refused_again_and_again_causes_a_login_every_five_secon
     }));
     bench
         .run(async {
+            let mut after_a_login = 0;
             for _ in 0..100 {
-                assert_eq!(read(&bench, 2000).await, Err(Class::PolicyDenied));
+                match read(&bench, 2000).await {
+                    Err(Class::PolicyDenied) => after_a_login += 1,
+                    answer => assert_eq!(answer, Err(Class::AuthFailed)),
+                }
                 sleep(S(1) / 5).await;
             }
+            assert!((3..=5).contains(&after_a_login), "{after_a_login}");
         })
         .await;
     let logins = times(&bench, "jwt_login");
@@ -463,7 +468,7 @@ async fn a_caller_that_waits_in_vain_hears_why_before_its_own_deadline() {
         .run(async {
             for ms in [500, 4000] {
                 let deadline = Instant::now() + Duration::from_millis(ms);
-                let answer = tokio::time::timeout_at(deadline, read(&bench, ms)).await;
+                let answer = timeout_at(deadline, read(&bench, ms)).await;
                 assert_eq!(answer, Ok(Err(Class::AuthFailed)));
                 assert!(Instant::now() < deadline);
             }
