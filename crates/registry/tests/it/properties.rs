@@ -84,7 +84,7 @@ fn any_document() -> impl Strategy<Value = (Scope, Document)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 4))]
 
     #[test]
     fn a_written_document_reads_back_equal((scope, document) in any_document()) {

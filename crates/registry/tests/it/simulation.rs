@@ -34,7 +34,8 @@ fn event() -> impl Strategy<Value = Event> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 100,
+        // 100 by default; PROPTEST_CASES scales it.
+        cases: ProptestConfig::default().cases * 2 / 5,
         max_shrink_iters: 2000,
         failure_persistence: None,
         ..ProptestConfig::default()
