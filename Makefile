@@ -17,6 +17,14 @@ export BAO_DEV_BIN := $(RUST_BIN)/bao-dev
 export ETCD_BIN := $(BIN)/etcd
 export APISERVER_BIN := $(BIN)/apiserver
 
+# Every target is told the same commit, so that none rebuilds what another has built.
+BUILD_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+ifneq ($(BUILD_COMMIT),)
+export BUILD_COMMIT := $(BUILD_COMMIT)
+else
+unexport BUILD_COMMIT
+endif
+
 .PHONY: help setup build conformance-build demo test test-rust test-conformance lint bench nightly clean
 
 help:
@@ -44,7 +52,7 @@ test-conformance: conformance-build
 	@scripts/step.sh "building bao-kms-provider and bao-dev" cargo test --locked --workspace --no-run
 	cd conformance && "$$(../scripts/setup-go.sh)" test -count=1 -timeout 15m ./...
 
-lint:
+lint: setup
 	@scripts/lint.sh
 
 bench: build

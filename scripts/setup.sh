@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure that what a build needs is there: a C compiler and linker, Rust, Go.
+# Makes sure that what a build needs is there: a C compiler and linker, Rust, Go; and a folder
+# for sockets, so that nobody builds for minutes to hear that the tests cannot run.
 # Installs Debian packages where it may; otherwise says which ones to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,9 +16,10 @@ if [ "$(printf '%s\n%s\n' "$need" "$have" | sort -V | head -n 1)" != "$need" ]; 
     exit 1
 fi
 
+scripts/run-dir.sh >/dev/null
+
 missing=()
 command -v cc >/dev/null || missing+=(gcc libc6-dev)
-command -v make >/dev/null || missing+=(make)
 command -v git >/dev/null || missing+=(git)
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 if [ ${#missing[@]} -gt 0 ]; then
