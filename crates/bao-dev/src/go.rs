@@ -53,7 +53,7 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
     }
 }
 
-/// `seconds` as Go prints a duration: `1h30m0s`.
+/// `seconds` as the server's warnings print a duration: Go's form without its zero parts, so `1h30m`.
 pub(crate) fn duration(seconds: i64) -> String {
     let (sign, rest) = if seconds < 0 {
         ("-", seconds.saturating_neg())
@@ -61,11 +61,16 @@ pub(crate) fn duration(seconds: i64) -> String {
         ("", seconds)
     };
     let (hours, minutes, seconds) = (rest / 3600, rest / 60 % 60, rest % 60);
-    match (hours, minutes) {
-        (0, 0) => format!("{sign}{seconds}s"),
-        (0, _) => format!("{sign}{minutes}m{seconds}s"),
-        _ => format!("{sign}{hours}h{minutes}m{seconds}s"),
+    let parts = [(hours, 'h'), (minutes, 'm'), (seconds, 's')];
+    let text: String = parts
+        .into_iter()
+        .filter(|(count, _)| *count != 0)
+        .map(|(count, unit)| format!("{count}{unit}"))
+        .collect();
+    if text.is_empty() {
+        return String::from("0s");
     }
+    format!("{sign}{text}")
 }
 
 /// RFC 3339 in UTC, whole seconds.
@@ -99,13 +104,15 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_printed_as_go_prints_them() {
+    fn durations_are_printed_without_their_zero_parts() {
         for (seconds, text) in [
             (0, "0s"),
-            (300, "5m0s"),
-            (3600, "1h0m0s"),
+            (300, "5m"),
+            (3600, "1h"),
             (-5, "-5s"),
-            (5400, "1h30m0s"),
+            (5400, "1h30m"),
+            (7205, "2h5s"),
+            (100_000, "27h46m40s"),
         ] {
             assert_eq!(duration(seconds), text);
         }

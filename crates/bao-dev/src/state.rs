@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::policy::{Acl, DEFAULT_POLICY, Policy};
 use crate::quota::Quotas;
-use crate::tokens::{Token, Tokens};
+use crate::tokens::{self, Token, Tokens};
 use crate::{jwt, random, transit};
 
 /// The release whose behaviour is imitated.
@@ -64,7 +64,7 @@ impl State {
     pub(crate) fn new(now: i64) -> Self {
         let mut root = Token::new("", "root", false, now);
         root.policies = vec![String::from("root")];
-        root.path = String::from("auth/token/root");
+        root.path = String::from(tokens::ROOT_PATH);
         root.display_name = String::from("root");
         root.renewable = false;
         let root_token = root.id.clone();

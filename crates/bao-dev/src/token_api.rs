@@ -140,6 +140,10 @@ fn lookup(token: &Token, now: i64) -> Map<String, Value> {
         put("last_renewal", json!(go::rfc3339(renewed)));
         put("last_renewal_time", json!(renewed));
     }
+    if !token.has_lease() {
+        data.shift_remove("issue_time");
+        data.shift_remove("renewable");
+    }
     data.sort_keys();
     data
 }
@@ -151,10 +155,10 @@ fn renew(state: &mut State, token: &Token, body: &Map<String, Value>, now: i64) 
     if token.batch {
         return refused("batch tokens cannot be renewed");
     }
-    if token.expires.is_none() {
+    if !token.has_lease() {
         return refused("invalid lease ID");
     }
-    if !token.renewable {
+    if token.expires.is_none() || !token.renewable {
         return refused("lease is not renewable");
     }
     let mut renewed = token.clone();

@@ -89,6 +89,11 @@ impl Token {
         self.policies.iter().any(|policy| policy == "root")
     }
 
+    /// Whether the server keeps a lease for it: for every token but the one of the initialisation.
+    pub(crate) fn has_lease(&self) -> bool {
+        self.path != ROOT_PATH
+    }
+
     /// Grants a first lease from the token's own limits; gives the warning about a capped one.
     pub(crate) fn grant_first_lease(&mut self, now: i64) -> Option<String> {
         let lease = lease(self, 0, now).ok()?;
@@ -98,6 +103,9 @@ impl Token {
         lease.warning
     }
 }
+
+/// Where the token comes from that a server's initialisation makes.
+pub(crate) const ROOT_PATH: &str = "auth/token/root";
 
 /// A granted span.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -248,7 +256,7 @@ mod tests {
         assert_eq!(capped.seconds, 1740);
         assert_eq!(
             capped.warning.unwrap(),
-            "TTL of \"1h0m0s\" exceeded the effective max_ttl of \"29m0s\"; TTL value is capped accordingly"
+            "TTL of \"1h\" exceeded the effective max_ttl of \"29m\"; TTL value is capped accordingly"
         );
         assert_eq!(lease(&token, 1, 2800), Err(PastMaximum));
     }

@@ -26,6 +26,7 @@ const FIELDS: &Fields = &[
     ("token_explicit_max_ttl", Kind::Seconds),
     ("token_num_uses", Kind::Int),
     ("token_type", Kind::Text),
+    ("allowed_redirect_uris", Kind::List),
 ];
 
 /// One role. Spans are seconds.
@@ -102,6 +103,12 @@ impl Role {
                 400,
                 "a user claim must be defined on the role",
             ));
+        }
+        let redirects = params.list("allowed_redirect_uris").unwrap_or_default();
+        if role_type == "oidc" && redirects.is_empty() {
+            let text =
+                "'allowed_redirect_uris' must be set if 'role_type' is 'oidc' or unspecified.";
+            return Err(Refusal::plain(400, text));
         }
         let unbound = role.bound_audiences.is_empty()
             && role.bound_subject.is_empty()
