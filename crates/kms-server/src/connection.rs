@@ -15,7 +15,7 @@ use tokio::{
     net::UnixStream,
     sync::watch,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
@@ -48,7 +48,8 @@ const SEND_BUFFER: usize = 128 * 1024;
 /// A client that does not even answer pings is stuck or gone.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// A client without calls that was told to go, and does not, need not be waited for.
+/// A client that was told to go, and has no calls any more, need not be waited for longer. The
+/// last answers are written in that time, too.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What all connections share.
@@ -131,11 +132,16 @@ async fn speak(stream: UnixStream, host: Host) {
             farewell = Some(Box::pin(sleep(FAREWELL)));
         }
         let end = connection.as_mut().poll(cx);
-        let idle = calls.reap(cx);
-        let waited = farewell
-            .as_mut()
-            .is_some_and(|over| over.as_mut().poll(cx).is_ready());
-        if end.is_pending() && waited && idle {
+        let reaped = calls.reap(cx);
+        let waited = farewell.as_mut().is_some_and(|over| {
+            // A call may have ended on another thread after the connection was polled, with
+            // its answer still to be written.
+            if reaped.some_ended {
+                over.as_mut().reset(Instant::now() + FAREWELL);
+            }
+            over.as_mut().poll(cx).is_ready()
+        });
+        if end.is_pending() && waited && reaped.none_left {
             return Poll::Ready(Ok(()));
         }
         end
@@ -177,13 +183,25 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Calls {
     }
 }
 
+/// What a look at the calls has found.
+struct Reaped {
+    /// Since the last look.
+    some_ended: bool,
+    none_left: bool,
+}
+
 impl Calls {
-    /// Lets go of calls that have ended, and asks to be woken when the next one does;
-    /// whether none is left.
-    fn reap(&self, cx: &mut Context<'_>) -> bool {
+    /// Lets go of calls that have ended, and asks to be woken when the next one does.
+    fn reap(&self, cx: &mut Context<'_>) -> Reaped {
         let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Poll::Ready(Some(_)) = tasks.poll_join_next(cx) {}
-        tasks.is_empty()
+        let mut some_ended = false;
+        while let Poll::Ready(Some(_)) = tasks.poll_join_next(cx) {
+            some_ended = true;
+        }
+        Reaped {
+            some_ended,
+            none_left: tasks.is_empty(),
+        }
     }
 
     async fn end(&self) {

@@ -17,7 +17,7 @@ use tokio::{net::UnixStream, task::JoinSet};
 
 use crate::{
     fake::Fake,
-    harness::{PATIENCE, Running, directory, eventually, set_mode, settings},
+    harness::{PATIENCE, Running, bind, directory, eventually, set_mode, settings},
     raw::{self, GOAWAY},
 };
 
@@ -107,6 +107,39 @@ async fn l06_a_loop_of_callers_loses_nothing_that_was_accepted() {
     assert_eq!(dropped, 0, "no call was cut");
     assert_eq!(u64::try_from(arrived).unwrap(), answered);
     service.stop().await;
+}
+
+/// One drain over twice what idle clients are given to leave; the errors of its calls.
+async fn drain_with_late_answers() -> Vec<String> {
+    let mut service = Running::start();
+    service.delay(Duration::from_millis(1800));
+    let client = service.client().await;
+    let mut calls = JoinSet::new();
+    for _ in 0..16 {
+        let mut client = client.clone();
+        calls.spawn(async move { client.encrypt(&seed(), "u").await.err() });
+    }
+    eventually("all calls are in flight", || {
+        service.fake.arrived.load(Ordering::SeqCst) == 16
+    })
+    .await;
+    service.ask_to_stop();
+    let answers = calls.join_all().await;
+    service.stop().await;
+    let lost = answers.into_iter().flatten();
+    lost.map(|error| format!("{error:?}")).collect()
+}
+
+/// Answers are handed over on one thread while the connection writes on another: many drains
+/// at once, to meet the moment in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn l06_answers_that_come_late_in_the_drain_are_not_lost() {
+    let mut drains = JoinSet::new();
+    for _ in 0..48 {
+        drains.spawn(drain_with_late_answers());
+    }
+    let lost = drains.join_all().await.concat();
+    assert_eq!(lost, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -226,4 +259,35 @@ async fn what_somebody_else_puts_in_the_sockets_place_is_left_alone() {
         "not ours, so not removed"
     );
     drop(foreign);
+}
+
+#[tokio::test]
+async fn a_socket_that_never_served_is_removed_unless_it_is_another_by_now() {
+    let directory = directory();
+    let count = || fs::read_dir(directory.path()).unwrap().count();
+    let bound = bind(settings(directory.path())).unwrap();
+    let path = bound.path().to_owned();
+    assert!(path.exists());
+    drop(bound);
+    assert_eq!(count(), 0, "nothing is left");
+
+    let bound = bind(settings(directory.path())).unwrap();
+    fs::remove_file(&path).unwrap();
+    let other = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    drop(bound);
+    assert!(path.exists(), "it is somebody else's");
+    drop(other);
+}
+
+#[tokio::test]
+async fn an_inherited_socket_that_never_served_stays() {
+    let directory = directory();
+    let settings = settings(directory.path());
+    let path = settings.socket_path.clone();
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    set_mode(&path, 0o660);
+    let metrics = Metrics::new(&mut Registry::default());
+    let inherited = Inherited::listener(listener);
+    drop(Server::bind(settings, inherited, metrics).unwrap());
+    assert!(path.exists());
 }
