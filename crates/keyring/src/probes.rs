@@ -20,6 +20,7 @@ use openbao::transit::{BoxFuture, Transit};
 use pace::Clock;
 use prometheus_client::registry::Registry;
 use registry::{
+    breaker::State,
     health::{self, Health},
     reading::KeyMetadata,
     record::Record,
@@ -227,6 +228,8 @@ impl Probes {
                     self.deep_landed(round).await;
                 }
                 () = signals.deep_probe.notified() => self.deep.hurry(self.mono(), LIVE_APART),
+                // What it changes is decided at the top of the loop.
+                () = signals.live.notified() => {}
                 () = tokio::time::sleep(wake.saturating_sub(mono)) => {}
             }
             self.publish();
@@ -237,13 +240,19 @@ impl Probes {
         self.doors.clock.now().mono
     }
 
-    /// Any live Transit call that succeeds closes the breakers.
+    /// Any live Transit call that succeeds closes the breakers. It wakes the loop only while
+    /// there is something to close: calls are many, and a wake-up each is not free.
     fn hear_live_successes(&mut self) {
-        let successes = self.doors.signals.live_successes();
+        let mono = self.mono();
+        let closed = |kind: &Kind| kind.breaker.state(mono) == State::Closed;
+        let signals = &self.doors.signals;
+        signals.want_success(!(closed(&self.metadata) && closed(&self.deep)));
+        let successes = signals.live_successes();
         if successes != self.successes {
             self.successes = successes;
             self.metadata.breaker.succeeded();
             self.deep.breaker.succeeded();
+            signals.want_success(false);
         }
     }
 

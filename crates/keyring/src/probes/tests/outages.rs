@@ -160,11 +160,11 @@ async fn an_open_breaker_holds_periodic_probes_back_until_a_live_call_succeeds()
     let open = world.transit.count();
     world.pass(20).await;
     assert_eq!(world.transit.count(), open, "open for 30 s");
-    world.signals.live_success();
-    world.signals.deep_probe.notify_one();
     world.transit.script().down = None;
-    world.pass(3).await;
+    world.signals.live_success();
+    world.pass(1).await;
     assert!(world.transit.count() > open);
+    world.pass(2).await;
     assert_eq!(world.healthy_version(), Some(1));
     world.end().await.unwrap();
 }
