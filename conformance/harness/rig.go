@@ -148,27 +148,45 @@ func CloseAll(keepLogs bool) error {
 
 const runPrefix = "bkp-"
 
-// runDirectory makes a directory under /run, or under the user's part of it, that
-// only this user may write. The lock in it tells a later run whether the owner
-// still lives: directories left behind by a killed run are removed here.
+// runDirectory makes a directory in the user's part of /run that only this user may
+// write. The lock in it tells a later run whether the owner still lives: directories
+// left behind by a killed run are removed here.
 func runDirectory() (string, *os.File, error) {
-	places := []string{"/run", fmt.Sprintf("/run/user/%d", os.Getuid())}
-	var problems []error
-	for _, place := range places {
-		removeAbandoned(place)
-		dir, err := os.MkdirTemp(place, runPrefix)
-		if err != nil {
-			problems = append(problems, err)
-			continue
-		}
-		lock, err := lockFile(filepath.Join(dir, ".lock"), os.O_CREATE)
-		if err != nil {
-			return "", nil, errors.Join(err, os.RemoveAll(dir))
-		}
-		return dir, lock, nil
+	place := runPlace(os.Geteuid(), os.Getenv("XDG_RUNTIME_DIR"))
+	removeAbandoned(place)
+	dir, err := os.MkdirTemp(place, runPrefix)
+	if err != nil {
+		return "", nil, errors.New(cannotWrite(place, os.Geteuid()))
 	}
-	return "", nil, fmt.Errorf("the provider accepts sockets under /run only, and no directory can be made there "+
-		"(be root, or have a login session that makes %s): %w", places[1], errors.Join(problems...))
+	lock, err := lockFile(filepath.Join(dir, ".lock"), os.O_CREATE)
+	if err != nil {
+		return "", nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return dir, lock, nil
+}
+
+// runPlace is where sockets go, because the provider accepts them below /run only: root
+// has /run; everybody else the session's directory when it lies there, and /run/user/UID
+// when it does not. scripts/run-dir.sh and bao-dev follow the same rule.
+func runPlace(uid int, session string) string {
+	switch {
+	case uid == 0:
+		return "/run"
+	case strings.HasPrefix(filepath.Clean(session), "/run/"):
+		return session
+	default:
+		return ownRunPlace(uid)
+	}
+}
+
+func ownRunPlace(uid int) string { return fmt.Sprintf("/run/user/%d", uid) }
+
+func cannotWrite(place string, uid int) string {
+	advice := `sudo install -d -m 0700 -o "$USER" ` + ownRunPlace(uid)
+	if place != ownRunPlace(uid) {
+		advice = "unset XDG_RUNTIME_DIR; " + advice
+	}
+	return fmt.Sprintf("sockets need a folder below /run, and %s cannot be written; run: %s", place, advice)
 }
 
 func removeAbandoned(place string) {

@@ -3,6 +3,7 @@ package harness
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -10,6 +11,9 @@ func openRig(t *testing.T) *Rig {
 	t.Helper()
 	rig, err := Open()
 	if err != nil {
+		if os.Getenv("CONFORMANCE_REQUIRED") == "1" {
+			t.Fatalf("CONFORMANCE_REQUIRED=1, and no rig can be made here: %v", err)
+		}
 		t.Skipf("no rig can be made here: %v", err)
 	}
 	return rig
@@ -78,6 +82,37 @@ func TestADirectoryThatAKilledRunLeftIsRemovedAndALiveOneIsNot(t *testing.T) {
 	}
 	if !exists(strange) {
 		t.Error("a directory without our lock was removed")
+	}
+}
+
+func TestASessionsDirectoryCountsOnlyBelowRun(t *testing.T) {
+	for _, c := range []struct {
+		uid           int
+		session, want string
+	}{
+		{0, "/run/user/0", "/run"},
+		{0, "", "/run"},
+		{7, "/run/user/7", "/run/user/7"},
+		{7, "/run/elsewhere", "/run/elsewhere"},
+		{7, "/tmp/session", "/run/user/7"},
+		{7, "/runner", "/run/user/7"},
+		{7, "/run", "/run/user/7"},
+		{7, "/run/../tmp", "/run/user/7"},
+		{7, "", "/run/user/7"},
+	} {
+		if got := runPlace(c.uid, c.session); got != c.want {
+			t.Errorf("%d %q: %s instead of %s", c.uid, c.session, got, c.want)
+		}
+	}
+}
+
+func TestADirectoryThatCannotBeWrittenComesWithTheCommandThatMakesIt(t *testing.T) {
+	want := `run: sudo install -d -m 0700 -o "$USER" /run/user/7`
+	if got := cannotWrite("/run/user/7", 7); !strings.HasSuffix(got, want) {
+		t.Error(got)
+	}
+	if got := cannotWrite("/run/user/0", 7); !strings.Contains(got, "run: unset XDG_RUNTIME_DIR; sudo") {
+		t.Error(got)
 	}
 }
 

@@ -50,6 +50,8 @@ mod tls;
 
 mod server;
 
+pub mod run_dir;
+
 pub mod testing;
 
 pub mod up;

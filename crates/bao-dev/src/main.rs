@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bao_dev::run_dir;
 use bao_dev::testing::{Jwt, Options, Setup};
 use bao_dev::up::{ProviderSettings, Up, UpError, mint};
 use clap::{Args, Parser, Subcommand};
@@ -61,7 +62,7 @@ struct UpArgs {
     /// Seconds a token lives at most
     #[arg(long, default_value_t = 86_400)]
     token_max_ttl: i64,
-    /// Socket of the provider [default: openbao-kms-dev/kms.sock below /run or /run/user/UID]
+    /// Socket of the provider [default: openbao-kms-dev/kms.sock below /run, $XDG_RUNTIME_DIR or /run/user/UID]
     #[arg(long)]
     socket: Option<PathBuf>,
     /// Group of the socket, by name or number [default: the caller's group]
@@ -160,7 +161,11 @@ async fn up(args: UpArgs) -> Result<(), UpError> {
     let mut terminated = signal(SignalKind::terminate()).map_err(signal_error)?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(signal_error)?;
 
-    let provider = provider(&args);
+    let provider = if args.virgin {
+        None
+    } else {
+        Some(provider(&args)?)
+    };
     let setup = Setup {
         mount: args.mount,
         key: args.key,
@@ -176,7 +181,7 @@ async fn up(args: UpArgs) -> Result<(), UpError> {
         setup: (!args.virgin).then_some(setup),
         ..Options::default()
     };
-    let mut up = Up::start(&args.dir, options, Some(&provider)).await?;
+    let mut up = Up::start(&args.dir, options, provider.as_ref()).await?;
     let (address, control) = (up.server().address(), up.server().control_address());
     let ready = format!(
         "bao-dev ready: address={address} control={control} dir={}",
@@ -196,20 +201,14 @@ async fn up(args: UpArgs) -> Result<(), UpError> {
     Ok(())
 }
 
-fn provider(args: &UpArgs) -> ProviderSettings {
-    let uid = rustix::process::getuid();
-    let run = if uid.is_root() {
-        PathBuf::from("/run")
-    } else {
-        PathBuf::from(format!("/run/user/{uid}"))
-    };
+fn provider(args: &UpArgs) -> Result<ProviderSettings, UpError> {
     let dir = std::path::absolute(&args.dir).unwrap_or_else(|_| args.dir.clone());
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    ProviderSettings {
-        socket: args
-            .socket
-            .as_ref()
-            .map_or_else(|| run.join("openbao-kms-dev/kms.sock"), absolute),
+    Ok(ProviderSettings {
+        socket: match &args.socket {
+            Some(socket) => absolute(socket),
+            None => run_dir::find()?.join("openbao-kms-dev/kms.sock"),
+        },
         socket_group: args
             .socket_group
             .clone()
@@ -226,7 +225,7 @@ fn provider(args: &UpArgs) -> ProviderSettings {
         status_max_staleness: args.status_max_staleness.clone(),
         activation_delay: args.activation_delay.clone(),
         stable_observations: args.stable_observations,
-    }
+    })
 }
 
 fn jwt(args: JwtArgs) -> Result<(), UpError> {

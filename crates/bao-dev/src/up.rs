@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use thiserror::Error;
 
+use crate::run_dir::RunDirError;
 use crate::testing::{ControlError, DevServer, Jwt, Options, SERVER_NAME, Setup, StartError};
 
 /// Lifetime of `identity.jwt`, seconds.
@@ -66,6 +67,9 @@ pub enum UpError {
     /// A JWT.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// No folder for the provider's socket.
+    #[error(transparent)]
+    RunDir(#[from] RunDirError),
 }
 
 fn file_error(path: &Path) -> impl Fn(std::io::Error) -> UpError + '_ {

@@ -103,11 +103,7 @@ impl Stage {
         let beside = |name: &str| own.with_file_name(name);
         let home = tempfile::tempdir()?;
         // The provider wants its socket where only root, or only this user, can write.
-        let run = if rustix::process::geteuid().is_root() {
-            PathBuf::from("/run")
-        } else {
-            PathBuf::from(format!("/run/user/{}", rustix::process::geteuid().as_raw()))
-        };
+        let run = bao_dev::run_dir::find()?;
         let sockets = tempfile::Builder::new()
             .prefix("kms-bench-")
             .tempdir_in(run)?;

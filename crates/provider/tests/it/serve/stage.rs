@@ -17,11 +17,7 @@ impl SocketDirectory {
     fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let base = if nix::unistd::geteuid().is_root() {
-            PathBuf::from("/run")
-        } else {
-            PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR").unwrap())
-        };
+        let base = bao_dev::run_dir::find().unwrap_or_else(|error| panic!("{error}"));
         let path = base.join(format!("bkp-{}-{number}", std::process::id()));
         fs::create_dir(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).unwrap();
