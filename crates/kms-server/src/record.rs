@@ -112,7 +112,7 @@ impl Call {
         let line = Line {
             operation: self.method.as_str(),
             status: code_name(code),
-            duration_ms: took.as_secs_f64() * 1e3,
+            duration_ms: pace::millis(took),
             key_id_hash: self.record.key_id.get().map(|id| registry::scope::hash(id)),
             error_class: match refused {
                 Some((refusal, _)) => Some(refusal.class),

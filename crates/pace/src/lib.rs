@@ -7,10 +7,12 @@ use std::time::Duration;
 mod backoff;
 mod clock;
 mod duration;
+mod millis;
 
 pub use backoff::{Backoff, BackoffError};
 pub use clock::{ManualClock, SystemClock};
 pub use duration::{DurationError, GoDuration, parse_duration};
+pub use millis::millis;
 
 /// Both clocks at one instant. Passed into every decision; never read inside one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
