@@ -1,9 +1,12 @@
 //! A listener that the supervisor holds: the socket stays bound while we are away, so that no
 //! client ever backs off.
 
-use std::os::{
-    fd::OwnedFd,
-    unix::net::{UnixListener, UnixStream},
+use std::{
+    io::ErrorKind,
+    os::{
+        fd::OwnedFd,
+        unix::net::{UnixListener, UnixStream},
+    },
 };
 
 use listenfd::ListenFd;
@@ -26,8 +29,20 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Inherited(Option<UnixListener>);
 
-/// Connections that were waiting and had to be taken out to see who else waits.
-const MOST_WAITING: usize = 1024;
+/// How many connections are taken out of the kernel's queue to see who else waits. Each costs
+/// one of the descriptors of the process, of which there may be 1024.
+const MOST_WAITING: usize = 512;
+
+/// What the kernel's queue was found to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Queue {
+    /// The visitor that was looked for.
+    Visitor,
+    /// Nothing any more.
+    Empty,
+    /// More than can be taken out.
+    Long,
+}
 
 impl Inherited {
     /// Nothing was passed: the service binds for itself.
@@ -156,10 +171,16 @@ impl Adopted {
     /// Whether who connects to the path arrives here. The kernel does not tell which file a
     /// listener belongs to, so somebody with a name of his own is sent to the path.
     fn is_led_to(&mut self, place: &Place) -> Result<bool, SocketError> {
-        self.take_waiting(None)?;
+        let long = self.take_waiting(None)? == Queue::Long;
         let visitor = match place.look() {
             Ok(Occupant::Nobody | Occupant::Dead(_)) => return Ok(false),
+            Ok(Occupant::Live(_)) if long => return Ok(self.presumed(place)),
             Ok(Occupant::Live(visitor)) => visitor,
+            Err(SocketError::Undecidable { source, .. })
+                if long && source.kind() == ErrorKind::WouldBlock =>
+            {
+                return Ok(self.presumed(place));
+            }
             Err(error) => return Err(error),
         };
         // The first visitor proved that somebody listens; a named one can be recognised.
@@ -174,28 +195,43 @@ impl Adopted {
             Err(Errno::NOENT | Errno::CONNREFUSED) => return Ok(false),
             Err(errno) => return Err(failed("connect to it")(errno)),
         }
-        if self.take_waiting(Some(&name))? {
-            return Ok(true);
+        match self.take_waiting(Some(&name))? {
+            Queue::Visitor => Ok(true),
+            Queue::Long => Ok(self.presumed(place)),
+            // Alive, and not ours: another instance serves there.
+            Queue::Empty => Err(SocketError::LivePeer(place.path.clone())),
         }
-        // Alive, and not ours: another instance serves there.
-        Err(SocketError::LivePeer(place.path.clone()))
     }
 
-    /// Empties the kernel's queue; whether `visitor` was in it.
-    fn take_waiting(&mut self, visitor: Option<&SocketAddrAny>) -> Result<bool, SocketError> {
+    /// A visitor cannot be found in a crowd. That somebody listens at the path and a crowd
+    /// waits here is proof enough: clients that wait are no reason not to serve them.
+    fn presumed(&self, place: &Place) -> bool {
+        tracing::warn!(
+            path = %place.path.display(),
+            waiting = self.waiting.len(),
+            reason = "too many connections wait on the inherited listener to see whether the \
+                      path leads to it; it is taken to do so",
+            "socket.inherited_unproven"
+        );
+        true
+    }
+
+    /// Empties the kernel's queue as far as `visitor`, or as descriptors allow.
+    fn take_waiting(&mut self, visitor: Option<&SocketAddrAny>) -> Result<Queue, SocketError> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         while self.waiting.len() < MOST_WAITING {
             match acceptfrom_with(&self.listener, flags) {
-                Ok((_, Some(from))) if visitor == Some(&from) => return Ok(true),
+                Ok((_, Some(from))) if visitor == Some(&from) => return Ok(Queue::Visitor),
                 Ok((stream, _)) => self.keep(stream),
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
-                Err(Errno::WOULDBLOCK) => return Ok(false),
+                Err(Errno::WOULDBLOCK) => return Ok(Queue::Empty),
+                Err(Errno::MFILE | Errno::NFILE) => break,
                 Err(errno) => {
                     return Err(SocketError::inherited(format!("cannot accept ({errno})")));
                 }
             }
         }
-        Err(SocketError::inherited("has too many connections waiting"))
+        Ok(Queue::Long)
     }
 
     fn keep(&mut self, stream: OwnedFd) {

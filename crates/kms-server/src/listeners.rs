@@ -18,18 +18,38 @@ use crate::{
     metrics::Metrics,
     place::{Identity, Place, identity_at},
     settings::Settings,
-    socket::{Access, Own, listen, remove_ours},
+    socket::{Access, listen, remove_ours},
 };
 
-/// Bound and listening, but not yet part of a runtime.
+/// What a start that goes no further has to take back: a socket file behind which nobody will
+/// ever accept. One that the supervisor bound is not ours to remove.
+#[derive(Debug)]
+struct Held {
+    claim: Option<Claim>,
+    ours: Option<Identity>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let Some(claim) = self.claim.take() else {
+            return;
+        };
+        if let Some(ours) = self.ours {
+            remove_ours(claim.place(), ours);
+        }
+        claim.release();
+    }
+}
+
+/// Bound and listening, but not yet part of a runtime. What was bound is removed on drop.
 #[derive(Debug)]
 pub(crate) struct Listening {
     settings: Settings,
     access: Access,
     metrics: Metrics,
-    claim: Option<Claim>,
+    held: Held,
     inherited: Option<StdListener>,
-    own: Option<Own>,
+    own: Option<StdListener>,
     waiting: Vec<StdStream>,
     leads: Option<Identity>,
 }
@@ -47,7 +67,10 @@ impl Listening {
             settings,
             access,
             metrics,
-            claim: None,
+            held: Held {
+                claim: None,
+                ours: None,
+            },
             inherited: None,
             own: None,
             waiting: Vec::new(),
@@ -62,9 +85,10 @@ impl Listening {
         if listening.leads.is_none() {
             let own = listen(&claim, access, &listening.metrics)?;
             listening.leads = Some(own.identity);
-            listening.own = Some(own);
+            listening.held.ours = Some(own.identity);
+            listening.own = Some(own.listener);
         }
-        listening.claim = Some(claim);
+        listening.held.claim = Some(claim);
         Ok(listening)
     }
 
@@ -89,20 +113,15 @@ impl Listening {
         for stream in std::mem::take(&mut self.waiting) {
             waiting.push_back(UnixStream::from_std(stream).map_err(failed)?);
         }
-        let (own, ours) = match self.own.take() {
-            Some(own) => {
-                let listener = UnixListener::from_std(own.listener).map_err(failed)?;
-                (Some(listener), Some(own.identity))
-            }
-            None => (None, None),
-        };
+        let own = self.own.take().map(UnixListener::from_std).transpose();
         Ok(Listeners {
             path: self.settings.socket_path.clone(),
-            listeners: [inherited.map_err(failed)?, own, None],
+            listeners: [inherited.map_err(failed)?, own.map_err(failed)?, None],
             waiting,
-            ours,
+            // Taken last: until here a failure removes them.
+            ours: self.held.ours.take(),
             leads: self.leads,
-            claim: self.claim.take(),
+            claim: self.held.claim.take(),
             settings: self.settings,
             access: self.access,
             metrics: self.metrics,

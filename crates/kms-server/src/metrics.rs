@@ -109,6 +109,14 @@ impl Metrics {
             socket_restarts: Counter::default(),
         };
         metrics.register(registry);
+        for reason in [
+            Turned::peer_not_allowed,
+            Turned::not_http2,
+            Turned::silent,
+            Turned::no_place,
+        ] {
+            drop(metrics.turned_away.get_or_create(&TurnedLabel { reason }));
+        }
         for method in [Method::Status, Method::Encrypt, Method::Decrypt] {
             let label = MethodLabel { method };
             drop(metrics.in_flight.get_or_create(&label));

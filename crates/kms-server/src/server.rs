@@ -47,7 +47,8 @@ impl Server {
     }
 }
 
-/// A socket that listens.
+/// A socket that listens. Dropped without having served, it removes its file, if that still
+/// is the one that it bound; what was inherited stays.
 #[derive(Debug)]
 #[must_use = "clients wait until it serves"]
 pub struct Bound(Listening);
@@ -167,7 +168,7 @@ async fn drain(connections: &mut JoinSet<()>, patience: Duration) {
     tracing::info!(
         connections = at_first,
         cut,
-        duration_ms = began.elapsed().as_secs_f64() * 1e3,
+        duration_ms = pace::millis(began.elapsed()),
         "socket.drained"
     );
 }

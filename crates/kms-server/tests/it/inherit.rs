@@ -119,6 +119,44 @@ async fn what_is_no_listening_unix_stream_socket_is_refused() {
 }
 
 #[tokio::test]
+async fn a_crowd_that_waits_is_no_reason_not_to_start() {
+    let directory = directory();
+    let path = directory.path().join("kms.sock");
+    let held = supervisor(&path);
+    rustix::net::listen(&held, 4096).unwrap();
+    // Clients that have gone stay in the queue, and cost this test no descriptor.
+    for _ in 0..1500 {
+        drop(std::os::unix::net::UnixStream::connect(&path).unwrap());
+    }
+    let before = path.metadata().unwrap().ino();
+    let service = Running::start_with(
+        |_| Inherited::listener(held.try_clone().unwrap()),
+        |settings| settings.socket_path.clone_from(&path),
+    );
+    assert_eq!(service.client().await.status().await.unwrap().healthz, "ok");
+    service.stop().await;
+    assert_eq!(path.metadata().unwrap().ino(), before, "not bound again");
+}
+
+#[tokio::test]
+async fn a_crowd_elsewhere_does_not_hide_that_the_file_is_gone() {
+    let directory = directory();
+    let path = directory.path().join("kms.sock");
+    let held = supervisor(&path);
+    rustix::net::listen(&held, 4096).unwrap();
+    for _ in 0..1500 {
+        drop(std::os::unix::net::UnixStream::connect(&path).unwrap());
+    }
+    fs::remove_file(&path).unwrap();
+    let service = Running::start_with(
+        |_| Inherited::listener(held.try_clone().unwrap()),
+        |settings| settings.socket_path.clone_from(&path),
+    );
+    assert_eq!(service.client().await.status().await.unwrap().healthz, "ok");
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn a_listener_whose_file_is_gone_is_kept_and_the_path_bound_besides() {
     let directory = directory();
     let path = directory.path().join("kms.sock");
