@@ -45,6 +45,19 @@ impl Finding {
             remedy,
         }
     }
+
+    /// The meaning in a call that has logged in already: whoever is refused the newest token
+    /// as well has no use for another one.
+    pub(crate) fn after_login(self) -> Self {
+        match self.remedy {
+            Remedy::Login(Refusal::Token) => Self {
+                class: Class::PolicyDenied,
+                reason: "OpenBao does not accept the token, even after a new login",
+                ..self
+            },
+            _ => self,
+        }
+    }
 }
 
 /// Judges a status that is not 2xx. `text` is the first error text, `None` when the body is
@@ -213,10 +226,13 @@ fn no_leader(text: &str) -> bool {
 
 fn denied(operation: Operation, wrapped: bool, text: &str) -> Finding {
     let (reason, remedy) = match (text, wrapped) {
-        ("permission denied", false) => (
-            "OpenBao does not accept the token, even after a new login",
-            Remedy::Login(Refusal::Token),
-        ),
+        ("permission denied", false) => {
+            return Finding::new(
+                Class::AuthFailed,
+                "OpenBao does not accept the token",
+                Remedy::Login(Refusal::Token),
+            );
+        }
         ("permission denied", true) if operation == Operation::Encrypt => (
             "the policy denies it, or the key does not exist",
             Remedy::Login(Refusal::Policy),

@@ -18,9 +18,9 @@ use secret::SecretBytes;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    classify::{Finding, Refusal, Remedy, classify_item},
+    classify::{Finding, Remedy, classify_item},
     credential::Credential,
-    error::{Class, Error},
+    error::Error,
     exchange::{Budget, Exchange, Fault, PAUSE, Way},
     http::HttpTransport,
     jwt::JwtFileCredential,
@@ -161,7 +161,7 @@ impl OpenBao {
                 .recover(refusal, generation, operation, way.deadline)
                 .await?;
             if !recovered {
-                return Err(Trouble::Fault(held_back(fault, refusal)));
+                return Err(Trouble::Fault(fault));
             }
         }
     }
@@ -368,16 +368,6 @@ impl Trouble {
             Self::NoToken(error) => error,
         }
     }
-}
-
-/// A token that is refused while the next login is not allowed yet: no verdict on a policy.
-fn held_back(mut fault: Fault, refusal: Refusal) -> Fault {
-    if refusal == Refusal::Token {
-        fault.finding.class = Class::AuthFailed;
-        fault.finding.reason =
-            "OpenBao does not accept the token, and the next login has to wait some seconds";
-    }
-    fault
 }
 
 fn item_error(finding: Finding) -> Error {

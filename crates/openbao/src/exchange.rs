@@ -75,6 +75,17 @@ impl Fault {
         }
     }
 
+    /// The fault in a call that has `budget` left.
+    fn in_call_with(self, budget: Budget) -> Self {
+        if budget.login {
+            return self;
+        }
+        Self {
+            finding: self.finding.after_login(),
+            ..self
+        }
+    }
+
     /// The error that callers see.
     pub(crate) fn into_error(self, operation: Operation) -> Error {
         Error {
@@ -144,7 +155,8 @@ impl Exchange {
                 new_connection,
                 until: way.deadline.min(now + self.timeout),
             };
-            let fault = match self.attempt(request, route, way.deadline, &parse).await {
+            let attempt = self.attempt(request, route, way.deadline, *budget, &parse);
+            let fault = match attempt.await {
                 Ok(value) => return Ok(value),
                 Err(fault) => fault,
             };
@@ -171,16 +183,19 @@ impl Exchange {
         request: &Request,
         route: Route,
         deadline: Instant,
+        budget: Budget,
         parse: impl Fn(&[u8]) -> Result<T, Junk>,
     ) -> Result<T, Fault> {
         let started = Instant::now();
         let result = self.transport.send(request, route).await;
         let took = started.elapsed();
-        let id = result.as_ref().ok().and_then(|a| self.request_id(a));
-        let outcome = match result {
-            Ok(answer) => judge(request.operation, &answer, parse),
-            Err(failure) => Err(self.judge_failure(failure, route, deadline)),
+        let outcome = match &result {
+            Ok(answer) => judge(request.operation, answer, parse),
+            Err(failure) => Err(self.judge_failure(*failure, route, deadline)),
         };
+        let outcome = outcome.map_err(|fault| fault.in_call_with(budget));
+        let answer = result.as_ref().ok();
+        let id = answer.and_then(|answer| self.request_id(answer, outcome.is_err()));
         self.remember(route.endpoint, outcome.as_ref().err());
         self.report(
             request.operation,
@@ -237,7 +252,7 @@ impl Exchange {
         let status = fault.map_or(OK, |fault| fault.finding.class.as_str());
         self.metrics.request(operation, status, took);
         let operation = operation.as_str();
-        let duration_ms = took.as_secs_f64() * 1000.0;
+        let duration_ms = pace::millis(took);
         match fault {
             None => tracing::debug!(
                 openbao_operation = operation,
@@ -253,13 +268,15 @@ impl Exchange {
                 http_status = fault.status,
                 reason = fault.finding.reason,
                 duration_ms,
+                openbao_request_id = id,
                 "openbao.request"
             ),
         }
     }
 
-    fn request_id(&self, answer: &Answer) -> Option<String> {
-        if !self.log_request_ids || !tracing::enabled!(Level::DEBUG) {
+    /// Where a line will be written that can show it; OpenBao's refusals have none.
+    fn request_id(&self, answer: &Answer, failed: bool) -> Option<String> {
+        if !self.log_request_ids || !(failed || tracing::enabled!(Level::DEBUG)) {
             return None;
         }
         wire::request_id(&answer.body)

@@ -8,10 +8,24 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::operation::Operation;
+use crate::{error::Class, operation::Operation};
 
 /// `status` of a request that went well; otherwise the error class.
 pub(crate) const OK: &str = "ok";
+
+/// What keeps a token from being had or renewed.
+const OF_TOKENS: [Class; 10] = [
+    Class::AuthFailed,
+    Class::AuthExpired,
+    Class::PolicyDenied,
+    Class::RateLimited,
+    Class::Sealed,
+    Class::Unavailable,
+    Class::ConnectionFailed,
+    Class::DnsFailed,
+    Class::TlsFailed,
+    Class::Deadline,
+];
 
 /// Upper bounds in seconds, 0.5 ms to 10 s.
 const BUCKETS: [f64; 14] = [
@@ -85,7 +99,18 @@ impl Metrics {
             metrics.method.clone(),
         );
         metrics.method.get_or_create(&MethodLabel { method }).set(1);
+        metrics.begin_at_zero();
         metrics
+    }
+
+    /// A row that first appears with a 1 in it is no increase to whoever computes rates, so
+    /// the first failure of each class would raise no alert.
+    fn begin_at_zero(&self) {
+        let classes = OF_TOKENS.map(Class::as_str);
+        for status in classes.into_iter().chain([OK]) {
+            drop(self.logins.get_or_create(&StatusLabel { status }));
+            drop(self.renewals.get_or_create(&StatusLabel { status }));
+        }
     }
 
     pub(crate) fn request(&self, operation: Operation, status: &'static str, took: Duration) {

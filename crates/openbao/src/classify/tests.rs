@@ -111,14 +111,14 @@ const COMMON: &[Row] = &[
         Decrypt,
         403,
         "permission denied",
-        PolicyDenied,
+        AuthFailed,
         Remedy::Login(Refusal::Token),
     ),
     (
         MetadataRead,
         403,
         "permission denied",
-        PolicyDenied,
+        AuthFailed,
         Remedy::Login(Refusal::Token),
     ),
     (Decrypt, 403, "something else", PolicyDenied, Remedy::None),
@@ -444,6 +444,21 @@ fn a_failure_is_repeated_exactly_when_no_byte_of_an_answer_came() {
             (class, remedy),
             "{failure:?}"
         );
+    }
+}
+
+#[test]
+fn a_token_is_said_to_be_refused_even_after_a_login_only_when_there_was_one() {
+    let first = classify(Decrypt, 403, Some("permission denied"));
+    assert_eq!(first.class, AuthFailed);
+    assert_eq!(first.reason, "OpenBao does not accept the token");
+    let again = first.after_login();
+    assert_eq!(again.class, PolicyDenied);
+    assert!(again.reason.ends_with("even after a new login"));
+    assert_eq!(again.remedy, first.remedy);
+    for text in [wrap("permission denied"), "something else".to_owned()] {
+        let other = classify(Decrypt, 403, Some(&text));
+        assert_eq!(other.after_login(), other);
     }
 }
 

@@ -256,3 +256,80 @@ async fn errors_say_what_was_asked_and_what_came_back() {
     );
     assert_eq!(answer.status, Some(503));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_is_a_failed_login_at_first_and_a_denial_after_a_new_login() {
+    let bench = Bench::new(&Fake::new(
+        1,
+        server(|_| Reply::error(403, "permission denied")),
+    ));
+    let answer = bench.run(bench.client.read_key(within(5000))).await;
+    let error = answer.unwrap_err();
+    assert_eq!(error.class, Class::PolicyDenied);
+    assert!(error.reason.ends_with("even after a new login"), "{error}");
+    let metrics = bench.metrics();
+    for status in ["auth_failed", "transit_policy_denied"] {
+        let line = format!(
+            "openbao_requests_total{{operation=\"transit_metadata_read\",status=\"{status}\"}} 1"
+        );
+        assert!(metrics.contains(&line), "{line} is missing in\n{metrics}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_way_in_which_a_token_is_not_had_is_counted_from_zero() {
+    let bench = Bench::new(&Fake::new(1, server(|_| Reply::Hang)));
+    let metrics = bench.metrics();
+    for family in ["auth_login_total", "auth_renewal_total"] {
+        for status in ["auth_failed", "auth_expired", "openbao_sealed", "timeout"] {
+            let line = format!("{family}{{status=\"{status}\"}} 0");
+            assert!(metrics.contains(&line), "{line} is missing in\n{metrics}");
+        }
+    }
+}
+
+thread_local! {
+    /// What was logged on this thread, on which a test's client runs.
+    static PAGE: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+struct Page;
+
+impl std::io::Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        PAGE.with_borrow_mut(|page| page.extend_from_slice(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is logged at `info` and above while `reply` answers a read.
+async fn logged(reply: fn() -> Reply) -> String {
+    // One for the process: a subscriber of one thread may be overlooked when another thread
+    // is the first to come by an event.
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::INFO)
+            .with_ansi(false)
+            .with_writer(|| Page);
+        tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
+    });
+    PAGE.take();
+    let bench = Bench::new(&Fake::new(1, server(move |_| reply())));
+    let _ = bench.run(bench.client.read_key(within(5000))).await;
+    String::from_utf8(PAGE.take()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_request_names_the_request_id_that_its_answer_had() {
+    let log = logged(|| Reply::Answer(200, r#"{"request_id":"0a-1b"}"#.to_owned())).await;
+    let line = log.lines().find(|line| line.contains("openbao.request"));
+    let line = line.unwrap_or_else(|| panic!("no line in {log}"));
+    assert!(line.contains("0a-1b") && line.contains("WARN"), "{line}");
+    let log = logged(|| Reply::error(404, "")).await;
+    assert!(log.contains("openbao.request") && !log.contains("openbao_request_id"));
+}
