@@ -18,7 +18,7 @@ use crate::{
     discovery::Discovery,
     kms::{DecryptRequest, Encrypted, Error, Kms, Status},
     lanes::Lanes,
-    metrics::{Method, Metrics},
+    metrics::{AadFault, KeyIdFault, Method, Metrics},
     opening::{Opening, REJECTED_BY_TRANSIT},
     sealing::{self, Sealing},
     sharing::Sharing,
@@ -116,16 +116,16 @@ impl Keyring {
     fn count(&self, method: Method, error: &Error) {
         match error {
             Error::WaitingRoomFull => self.metrics.rejected(method),
-            Error::KeyIdMalformed => self.metrics.key_id_fault("malformed"),
-            Error::KeyIdUnknown => self.metrics.key_id_fault("unknown"),
-            Error::KeyVersionRemoved => self.metrics.key_id_fault("removed"),
-            Error::MetadataRefresh => self.metrics.key_id_fault("metadata_refresh"),
-            Error::AadMissing => self.metrics.aad_fault("missing"),
-            Error::AnnotationInvalid { .. } => self.metrics.aad_fault("annotation_invalid"),
+            Error::KeyIdMalformed => self.metrics.key_id_fault(KeyIdFault::Malformed),
+            Error::KeyIdUnknown => self.metrics.key_id_fault(KeyIdFault::Unknown),
+            Error::KeyVersionRemoved => self.metrics.key_id_fault(KeyIdFault::Removed),
+            Error::MetadataRefresh => self.metrics.key_id_fault(KeyIdFault::MetadataRefresh),
+            Error::AadMissing => self.metrics.aad_fault(AadFault::Missing),
+            Error::AnnotationInvalid { .. } => self.metrics.aad_fault(AadFault::AnnotationInvalid),
             Error::AadMismatch(REJECTED_BY_TRANSIT) => {
-                self.metrics.aad_fault("rejected_by_transit");
+                self.metrics.aad_fault(AadFault::RejectedByTransit);
             }
-            Error::AadMismatch(_) => self.metrics.aad_fault("mismatch"),
+            Error::AadMismatch(_) => self.metrics.aad_fault(AadFault::Mismatch),
             Error::RequestLimit(_)
             | Error::StatusStale(_)
             | Error::ResponseLimit(_)

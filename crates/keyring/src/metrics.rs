@@ -16,6 +16,60 @@ pub(crate) enum Method {
     Decrypt,
 }
 
+/// Why annotations, ciphertext and key version do not fit together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum AadFault {
+    Missing,
+    AnnotationInvalid,
+    Mismatch,
+    RejectedByTransit,
+}
+
+impl AadFault {
+    const ALL: [Self; 4] = [
+        Self::Missing,
+        Self::AnnotationInvalid,
+        Self::Mismatch,
+        Self::RejectedByTransit,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::AnnotationInvalid => "annotation_invalid",
+            Self::Mismatch => "mismatch",
+            Self::RejectedByTransit => "rejected_by_transit",
+        }
+    }
+}
+
+/// Why a key_id is not served.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum KeyIdFault {
+    Malformed,
+    Unknown,
+    Removed,
+    MetadataRefresh,
+}
+
+impl KeyIdFault {
+    const ALL: [Self; 4] = [
+        Self::Malformed,
+        Self::Unknown,
+        Self::Removed,
+        Self::MetadataRefresh,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Unknown => "unknown",
+            Self::Removed => "removed",
+            Self::MetadataRefresh => "metadata_refresh",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct MethodLabel {
     method: Method,
@@ -67,6 +121,14 @@ impl Metrics {
         for method in [Method::Encrypt, Method::Decrypt] {
             drop(metrics.rejections.get_or_create(&MethodLabel { method }));
         }
+        for fault in AadFault::ALL {
+            let reason = fault.as_str();
+            drop(metrics.aad_faults.get_or_create(&ReasonLabel { reason }));
+        }
+        for fault in KeyIdFault::ALL {
+            let reason = fault.as_str();
+            drop(metrics.key_id_faults.get_or_create(&ReasonLabel { reason }));
+        }
         metrics
     }
 
@@ -76,12 +138,14 @@ impl Metrics {
     }
 
     /// Annotations, ciphertext and key version do not fit together.
-    pub(crate) fn aad_fault(&self, reason: &'static str) {
+    pub(crate) fn aad_fault(&self, fault: AadFault) {
+        let reason = fault.as_str();
         self.aad_faults.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     /// A key_id could not be served.
-    pub(crate) fn key_id_fault(&self, reason: &'static str) {
+    pub(crate) fn key_id_fault(&self, fault: KeyIdFault) {
+        let reason = fault.as_str();
         self.key_id_faults
             .get_or_create(&ReasonLabel { reason })
             .inc();

@@ -19,8 +19,11 @@ pub(super) struct Kind {
 struct Next {
     due: Duration,
     new_connection: bool,
-    /// Only the regular round is held back by the breaker.
+    /// Whether a change of pace moves it.
     regular: bool,
+    /// Whether the breaker may hold it back: not while OpenBao answers and has to be asked
+    /// again.
+    held: bool,
 }
 
 impl Kind {
@@ -33,6 +36,7 @@ impl Kind {
                 due: mono,
                 new_connection: false,
                 regular: true,
+                held: true,
             },
             started: None,
         }
@@ -40,7 +44,7 @@ impl Kind {
 
     /// When to look again; `guarded` says whether the breaker has a say.
     pub(super) fn due(&self, guarded: bool, mono: Duration) -> Duration {
-        if guarded && self.next.regular {
+        if guarded && self.next.held {
             self.next
                 .due
                 .max(self.breaker.held_until(mono).unwrap_or_default())
@@ -58,6 +62,7 @@ impl Kind {
             due: mono.saturating_add(interval),
             new_connection: false,
             regular: true,
+            held: true,
         };
         new_connection
     }
@@ -75,7 +80,15 @@ impl Kind {
             due: at,
             new_connection: true,
             regular: false,
+            held: false,
         };
+    }
+
+    /// A repeated question got no answer: it is put again, on a new connection, `at` that
+    /// time or when the breaker lets it pass.
+    pub(super) fn again_unanswered(&mut self, at: Duration) {
+        self.again(at);
+        self.next.held = true;
     }
 
     /// One as soon as possible, but not within `apart` of the last start.
@@ -85,5 +98,6 @@ impl Kind {
             .map_or(mono, |started| started.saturating_add(apart));
         self.next.due = self.next.due.min(earliest.max(mono));
         self.next.regular = false;
+        self.next.held = false;
     }
 }

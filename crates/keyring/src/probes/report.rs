@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use pace::millis;
 use registry::{
     finding::Finding,
     rotation::{Change, Transition},
@@ -78,10 +79,6 @@ impl Failures {
     }
 }
 
-fn millis(took: Duration) -> u64 {
-    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// The verdict as it was last reported.
 #[derive(Debug, Default)]
 pub(super) struct Reported(Option<Vec<&'static str>>);
@@ -96,7 +93,6 @@ impl Reported {
         if self.0.as_deref() == Some(reasons) {
             return;
         }
-        let was_healthy = self.0.as_ref().is_some_and(Vec::is_empty);
         self.0 = Some(reasons.to_vec());
         if reasons.is_empty() {
             info!(healthz = "ok", "status.changed");
@@ -107,11 +103,7 @@ impl Reported {
             .map(|finding| format!("{} [{}]", finding, finding.label().as_str()))
             .collect();
         let findings = findings.join("; ");
-        if was_healthy || !findings.is_empty() {
-            warn!(healthz = "unhealthy", reasons, findings, "status.changed");
-        } else {
-            info!(healthz = "unhealthy", reasons, findings, "status.changed");
-        }
+        warn!(healthz = "unhealthy", reasons, findings, "status.changed");
     }
 }
 

@@ -4,6 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use openbao::{error::Error, transit::BoxFuture};
 use registry::{
+    breaker::State,
+    confirm::APART,
     finding::Finding,
     record::Record,
     rotation::{Answer, Ask, Decision, Observation, Reading, Transition, Trial},
@@ -98,18 +100,19 @@ impl Probes {
     }
 
     fn metadata_interval(&self) -> Duration {
-        if self.bootstrapping {
+        let interval = if self.bootstrapping {
             self.settings.bootstrap_retry
         } else {
-            schedule::jittered(self.settings.health.probe_interval, fastrand::f64())
-        }
+            self.settings.health.probe_interval
+        };
+        schedule::jittered(interval, fastrand::f64())
     }
 
     fn deep_interval(&self, passing: bool) -> Duration {
         let health = &self.settings.health;
         let interval = match (passing, self.bootstrapping) {
             (true, _) => health.deep_probe_interval,
-            (false, true) => return self.settings.bootstrap_retry,
+            (false, true) => self.settings.bootstrap_retry,
             (false, false) => {
                 schedule::deep_retry(health.probe_interval, health.deep_probe_interval)
             }
@@ -129,6 +132,9 @@ impl Probes {
                 self.metadata
                     .failures
                     .failed(class, &error.to_string(), took);
+                if round.new_connection {
+                    self.reask_metadata(now.mono);
+                }
                 return;
             }
         };
@@ -161,6 +167,19 @@ impl Probes {
             Ask::Trial(_) => {}
         }
         self.end_bootstrap();
+    }
+
+    /// The answer that was to be confirmed is as doubtful as before, and the regular round
+    /// on its used connection would settle nothing.
+    fn reask_metadata(&mut self, mono: Duration) {
+        let closed = self.metadata.breaker.state(mono) == State::Closed;
+        // No breaker holds probes back before the first healthy verdict.
+        let pause = if self.bootstrapping && !closed {
+            self.metadata_interval()
+        } else {
+            APART
+        };
+        self.metadata.again_unanswered(mono.saturating_add(pause));
     }
 
     fn report_metadata(&mut self, answer: &Answer, decision: &Decision, took: Duration) {

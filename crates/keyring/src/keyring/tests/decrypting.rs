@@ -209,6 +209,26 @@ async fn other_failures_of_transit_are_reasons_to_probe() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_fault_of_a_caller_is_counted_from_zero() {
+    let rig = rig();
+    for reason in ["malformed", "unknown", "removed", "metadata_refresh"] {
+        rig.assert_counted(&format!(
+            "decrypt_key_id_errors_total{{reason=\"{reason}\"}} 0"
+        ));
+    }
+    for reason in [
+        "missing",
+        "annotation_invalid",
+        "mismatch",
+        "rejected_by_transit",
+    ] {
+        rig.assert_counted(&format!(
+            "aad_validation_errors_total{{reason=\"{reason}\"}} 0"
+        ));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_empty_plaintext_is_never_passed_on() {
     let rig = rig();
     rig.transit.script().empty = true;

@@ -69,6 +69,11 @@ async fn changes_are_reported_once_and_equal_failures_ever_more_rarely() {
     let changed = lines.with("status.changed");
     assert!(changed.len() <= 3, "one per set of reasons: {changed:?}");
     assert!(changed.last().unwrap().contains("\"healthz\":\"ok\""));
+    for line in &changed {
+        let healthy = line.contains("\"healthz\":\"ok\"");
+        let level = if healthy { "INFO" } else { "WARN" };
+        assert!(line.contains(&format!("\"level\":\"{level}\"")), "{line}");
+    }
     world.transit.script().down = Some(error(Class::Sealed));
     world.pass(3600).await;
     let changed = lines.with("status.changed");

@@ -73,6 +73,69 @@ async fn a_missing_key_is_believed_after_three_answers_on_new_connections() {
     world.end().await.unwrap();
 }
 
+/// Waits for one more read, and says how long that took.
+async fn next_read(world: &World) -> Duration {
+    let (start, reads) = (world.clock.now().mono, world.reads());
+    while world.reads() == reads {
+        sleep(Duration::from_millis(10)).await;
+    }
+    world.clock.now().mono.saturating_sub(start)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_read_does_not_end_the_row_of_repeated_questions() {
+    let world = World::healthy().await;
+    world.transit.script().metadata = Err(error(Class::KeyMissing));
+    next_read(&world).await;
+    world.transit.script().metadata = Err(error(Class::ConnectionFailed));
+    next_read(&world).await;
+    world.transit.script().metadata = Err(error(Class::KeyMissing));
+    for _ in 0..3 {
+        let took = next_read(&world).await;
+        assert!(took <= Duration::from_millis(2100), "{took:?}");
+        let new_connection = true;
+        let asked = world.transit.asked();
+        let read = |a: &&Asked| matches!(a, Asked::ReadKey { .. });
+        let last = asked.iter().rev().find(read);
+        assert_eq!(last, Some(&Asked::ReadKey { new_connection }));
+    }
+    world.pass(1).await;
+    assert_eq!(world.reasons(), ["key_missing"]);
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn repeated_questions_that_nobody_answers_are_held_back_by_the_breaker() {
+    let world = World::healthy().await;
+    world.transit.script().metadata = Err(error(Class::KeyMissing));
+    next_read(&world).await;
+    world.transit.script().metadata = Err(error(Class::ConnectionFailed));
+    world.pass(10).await;
+    let open = world.reads();
+    world.pass(15).await;
+    assert_eq!(world.reads(), open);
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn tries_at_start_are_spread_so_that_no_fleet_asks_in_step() {
+    let mut world = World::new(Some(first()));
+    world.transit.script().down = Some(error(Class::Sealed));
+    world.start(settings());
+    world.pass(1).await;
+    next_read(&world).await;
+    let mut gaps = Vec::new();
+    for _ in 0..8 {
+        gaps.push(next_read(&world).await);
+    }
+    let shortest = *gaps.iter().min().unwrap();
+    let longest = *gaps.iter().max().unwrap();
+    assert!(shortest >= Duration::from_millis(4480), "{gaps:?}");
+    assert!(longest <= Duration::from_millis(5020), "{gaps:?}");
+    assert!(shortest + Duration::from_millis(20) < longest, "{gaps:?}");
+    world.end().await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_lagging_answer_changes_nothing() {
     let world = World::healthy().await;
