@@ -50,6 +50,8 @@ mod tls;
 
 mod server;
 
+pub mod values;
+
 pub mod run_dir;
 
 pub mod testing;

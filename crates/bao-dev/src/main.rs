@@ -8,6 +8,7 @@ use std::time::Duration;
 use bao_dev::run_dir;
 use bao_dev::testing::{Jwt, Options, Setup};
 use bao_dev::up::{ProviderSettings, Up, UpError, mint};
+use bao_dev::values;
 use clap::{Args, Parser, Subcommand};
 use pace::Clock as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -48,52 +49,52 @@ struct UpArgs {
     #[arg(long)]
     virgin: bool,
     /// Transit mount
-    #[arg(long, default_value = "transit")]
+    #[arg(long, default_value = "transit", value_parser = values::mount)]
     mount: String,
     /// Transit key
-    #[arg(long, default_value = "k8s-etcd")]
+    #[arg(long, default_value = "k8s-etcd", value_parser = values::name)]
     key: String,
     /// jwt role
-    #[arg(long, default_value = "kms")]
+    #[arg(long, default_value = "kms", value_parser = values::name)]
     role: String,
     /// Seconds a token lives at first
-    #[arg(long, default_value_t = 3600)]
+    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(i64).range(1..))]
     token_ttl: i64,
     /// Seconds a token lives at most
-    #[arg(long, default_value_t = 86_400)]
+    #[arg(long, default_value_t = 86_400, value_parser = clap::value_parser!(i64).range(1..))]
     token_max_ttl: i64,
     /// Socket of the provider [default: openbao-kms-dev/kms.sock below /run, $XDG_RUNTIME_DIR or /run/user/UID]
-    #[arg(long)]
+    #[arg(long, value_parser = values::socket)]
     socket: Option<PathBuf>,
     /// Group of the socket, by name or number [default: the caller's group]
-    #[arg(long)]
+    #[arg(long, value_parser = values::text)]
     socket_group: Option<String>,
     /// State file of the provider [default: state/key-registry.json in the folder]
-    #[arg(long)]
+    #[arg(long, value_parser = values::path)]
     state: Option<PathBuf>,
     /// Where the provider serves metrics, or off
-    #[arg(long, default_value = "127.0.0.1:8081")]
+    #[arg(long, default_value = "127.0.0.1:8081", value_parser = values::listen_address)]
     metrics_address: String,
     /// Where the provider serves health, or off
-    #[arg(long, default_value = "127.0.0.1:8082")]
+    #[arg(long, default_value = "127.0.0.1:8082", value_parser = values::listen_address)]
     health_address: String,
     /// openbao.instanceId of the provider
-    #[arg(long, default_value = "bao-dev")]
+    #[arg(long, default_value = "bao-dev", value_parser = values::text)]
     instance_id: String,
     /// status.probeInterval of the provider
-    #[arg(long, default_value = "1s")]
+    #[arg(long, default_value = "1s", value_parser = values::interval)]
     probe_interval: String,
     /// status.deepProbeInterval of the provider
-    #[arg(long, default_value = "5s")]
+    #[arg(long, default_value = "5s", value_parser = values::interval)]
     deep_probe_interval: String,
     /// status.statusMaxStaleness of the provider
-    #[arg(long, default_value = "4s")]
+    #[arg(long, default_value = "4s", value_parser = values::interval)]
     status_max_staleness: String,
     /// rotation.activationDelay of the provider
-    #[arg(long, default_value = "2s")]
+    #[arg(long, default_value = "2s", value_parser = values::duration)]
     activation_delay: String,
     /// rotation.requireStableObservationCount of the provider
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     stable_observations: u32,
 }
 

@@ -1,6 +1,6 @@
 //! `bao-dev up`: a server with everything a provider needs, written into one folder.
 
-use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -50,6 +50,9 @@ pub struct ProviderSettings {
     pub stable_observations: u32,
 }
 
+/// Name of the file that a running server holds locked.
+const LOCK: &str = "bao-dev.lock";
+
 /// Why `up` did not work.
 #[derive(Debug, Error)]
 pub enum UpError {
@@ -61,6 +64,12 @@ pub enum UpError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A running server owns the folder.
+    #[error(
+        "folder {}: another bao-dev is running there; stop it, or give this one a folder of its own",
+        .0.display()
+    )]
+    Taken(PathBuf),
     /// The server.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -85,13 +94,16 @@ pub struct Up {
     dir: PathBuf,
     generation: u64,
     refresh_at: i64,
+    /// Locked as long as it is open: ends with the process, however that ends.
+    _lock: File,
 }
 
 impl Up {
     /// Starts a server and writes the folder. `provider`: none writes no `config.yaml`.
     ///
     /// # Errors
-    /// Whatever the server runs into, and files that cannot be written.
+    /// A folder in which another server runs, whatever the server runs into, and files that cannot
+    /// be written.
     pub async fn start(
         dir: &Path,
         mut options: Options,
@@ -99,6 +111,7 @@ impl Up {
     ) -> Result<Self, UpError> {
         make_dir(dir)?;
         let dir = dir.canonicalize().map_err(file_error(dir))?;
+        let lock = lock(&dir)?;
         // What a killed server left would send readers to a dead address.
         let _ = std::fs::remove_file(dir.join(DESCRIPTION));
         let key = dir.join(SIGNING_KEY);
@@ -123,6 +136,7 @@ impl Up {
             dir,
             generation: 0,
             refresh_at: 0,
+            _lock: lock,
         };
         up.refresh_identity()?;
         up.describe(setup.as_ref(), provider)?;
@@ -212,6 +226,24 @@ pub fn mint(dir: &Path, jwt: &Jwt, now: i64) -> Result<String, UpError> {
         );
     }
     Ok(signer.mint(jwt, now).map_err(ControlError::from)?)
+}
+
+/// Takes the folder, or says that it is taken.
+fn lock(dir: &Path) -> Result<File, UpError> {
+    let path = dir.join(LOCK);
+    let mut options = OpenOptions::new();
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(file_error(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(UpError::Taken(dir.to_owned())),
+        Err(TryLockError::Error(error)) => Err(file_error(&path)(error)),
+    }
 }
 
 fn make_dir(path: &Path) -> Result<(), UpError> {
@@ -410,6 +442,31 @@ mod tests {
                 .contains("choose ES256")
         );
         up.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_second_server_in_the_same_folder_is_refused_and_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = provider(dir.path());
+        let first = Up::start(dir.path(), Options::default(), Some(&settings))
+            .await
+            .unwrap();
+        let files = || {
+            ["ca.crt", "config.yaml", DESCRIPTION, IDENTITY]
+                .map(|name| std::fs::read(dir.path().join(name)).unwrap())
+        };
+        let before = files();
+        let Err(refused) = Up::start(dir.path(), Options::default(), Some(&settings)).await else {
+            panic!("two servers in one folder")
+        };
+        assert!(
+            refused.to_string().contains("another bao-dev is running"),
+            "{refused}"
+        );
+        assert_eq!(files(), before);
+        first.stop().await;
+        let again = Up::start(dir.path(), Options::default(), Some(&settings)).await;
+        again.unwrap().stop().await;
     }
 
     #[tokio::test]

@@ -182,7 +182,7 @@ impl Key {
 }
 
 /// Whether `name` can name a key: word characters, inner `-` and `.`.
-pub(super) fn is_key_name(name: &str) -> bool {
+pub(crate) fn is_key_name(name: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     name.starts_with(word)
         && name.ends_with(word)

@@ -95,3 +95,37 @@ async fn up_refuses_every_address_that_others_could_reach() {
         assert!(text.contains("not a loopback address"), "{text}");
     }
 }
+
+#[tokio::test]
+async fn up_refuses_what_its_configuration_could_not_hold_and_starts_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("dev");
+    for (option, value, advice) in [
+        ("--mount", "sys", "belong to the server"),
+        ("--mount", "/transit", "no path of a mount"),
+        ("--key", "a/b", "no name that the server routes"),
+        ("--role", "a\"b", "no name that the server routes"),
+        ("--probe-interval", "0s", "above zero"),
+        ("--deep-probe-interval", "5", "write a duration"),
+        ("--status-max-staleness", "soon", "write a duration"),
+        ("--activation-delay", "2s\nstate: {}", "write a duration"),
+        ("--stable-observations", "0", "not in 1.."),
+        ("--token-ttl", "0", "not in 1.."),
+        ("--metrics-address", "8081", "HOST:PORT"),
+        ("--health-address", "on", "HOST:PORT"),
+        ("--instance-id", "", "plain text"),
+        ("--socket-group", " kms", "plain text"),
+    ] {
+        let refused = bao_dev()
+            .args(["up", "--dir"])
+            .arg(&folder)
+            .args([option, value])
+            .output()
+            .await
+            .unwrap();
+        let text = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{option} {value}: {text}");
+        assert!(text.contains(option) && text.contains(advice), "{text}");
+    }
+    assert!(!folder.exists());
+}
