@@ -17,7 +17,7 @@ use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -67,19 +67,12 @@ pub(crate) async fn serve_node(
     tls: Arc<ServerConfig>,
     shared: Arc<Shared>,
     node: Node,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) {
     let acceptor = TlsAcceptor::from(tls);
-    let mut connections = JoinSet::new();
-    loop {
-        let stream = tokio::select! {
-            _ = stop.changed() => break,
-            Some(_) = connections.join_next() => continue,
-            accepted = listener.accept() => accepted,
-        };
-        let Ok((stream, _)) = stream else { continue };
+    accept(listener, stop, |stream| {
         let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
-        connections.spawn(async move {
+        async move {
             let _ = stream.set_nodelay(true);
             let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await
             else {
@@ -89,17 +82,34 @@ pub(crate) async fn serve_node(
                 node_answer(Arc::clone(&shared), node, request)
             })
             .await;
-        });
-    }
-    connections.shutdown().await;
+        }
+    })
+    .await;
 }
 
 /// Serves the control endpoint until `stop` changes.
 pub(crate) async fn serve_control(
     listener: TcpListener,
     control: Control,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) {
+    accept(listener, stop, |stream| {
+        let control = control.clone();
+        serve_connection(stream, move |request| {
+            control_answer(control.clone(), request)
+        })
+    })
+    .await;
+}
+
+/// Gives each connection to a task of its own until `stop` changes; then ends them all.
+async fn accept<R>(
+    listener: TcpListener,
+    mut stop: watch::Receiver<bool>,
+    serve: impl Fn(TcpStream) -> R,
+) where
+    R: Future<Output = ()> + Send + 'static,
+{
     let mut connections = JoinSet::new();
     loop {
         let stream = tokio::select! {
@@ -108,13 +118,7 @@ pub(crate) async fn serve_control(
             accepted = listener.accept() => accepted,
         };
         let Ok((stream, _)) = stream else { continue };
-        let control = control.clone();
-        connections.spawn(async move {
-            serve_connection(stream, move |request| {
-                control_answer(control.clone(), request)
-            })
-            .await;
-        });
+        connections.spawn(serve(stream));
     }
     connections.shutdown().await;
 }
