@@ -1,16 +1,21 @@
-//! Rules of the house that no compiler checks: modules form a staircase, files stay readable.
+//! Rules of the house that no compiler checks: modules form a staircase, files stay readable,
+//! documents say what the sources say.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
+use crate::documents;
+
 /// A file longer than this is two rooms.
 const LINES: usize = 600;
 
 /// Fails with every breach of a rule, one sentence each.
 pub(crate) fn check() -> Result<String, Box<dyn std::error::Error>> {
-    let found = breaches(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut found = breaches(&root)?;
+    found.extend(documents::differences(&root)?);
     if found.is_empty() {
         Ok("the house is in order".into())
     } else {
@@ -74,7 +79,7 @@ fn staircase(root: &Path, source: &Path) -> io::Result<Vec<String>> {
 }
 
 /// The lines before the inline tests, without comments.
-fn production(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn production(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
         .map(str::trim_start)
         .take_while(|line| !line.starts_with("mod tests {"))
@@ -105,7 +110,7 @@ fn uses(line: &str, module: &str) -> bool {
     })
 }
 
-fn sources(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn sources(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     if !folder.is_dir() {
         return Ok(found);

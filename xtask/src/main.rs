@@ -1,5 +1,6 @@
 //! Chores of the repository: `cargo xtask generate [--check]`, `cargo xtask house`.
 
+mod documents;
 mod generate;
 mod house;
 
