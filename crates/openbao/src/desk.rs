@@ -15,6 +15,7 @@ const LONG_WAIT: Duration = Duration::from_secs(60);
 const SHORT_WAIT: Duration = Duration::from_secs(5);
 /// Waits are moved by up to this share, so that nodes do not come back together.
 const JITTER: f64 = 0.25;
+
 /// Never locked across an await.
 pub(crate) struct Desk {
     /// Logins so far.
@@ -23,6 +24,8 @@ pub(crate) struct Desk {
     dead: u64,
     /// A recovery asked for a login.
     login_wanted: bool,
+    /// The loop has ended: there will be no login.
+    closed: bool,
     /// Calls that wait for a token.
     waiting: usize,
     recovery: Recovery,
@@ -42,6 +45,17 @@ struct RetryAt {
     urgent: Duration,
 }
 
+/// How a refresh ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refreshed {
+    /// The same token lives on.
+    Renewed,
+    /// There is a new token.
+    LoggedIn,
+    /// A login failed.
+    Failed(Error),
+}
+
 /// What a refused token leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -59,6 +73,7 @@ impl Desk {
             generation: 0,
             dead: 0,
             login_wanted: false,
+            closed: false,
             waiting: 0,
             recovery: Recovery::default(),
             failure: None,
@@ -90,6 +105,22 @@ impl Desk {
         self.failure.clone()
     }
 
+    /// The loop begins.
+    pub(crate) fn open(&mut self) {
+        self.closed = false;
+    }
+
+    /// The loop ends, and with it every hope for a login.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+        self.login_wanted = false;
+    }
+
+    /// Whether the loop has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// One more call waits for a token.
     pub(crate) fn enter(&mut self) {
         self.waiting += 1;
@@ -103,6 +134,9 @@ impl Desk {
     /// A call with the token of generation `used` got a 403.
     pub(crate) fn refused(&mut self, refusal: Refusal, used: u64, now: Duration) -> Verdict {
         if self.generation > used && self.is_alive(self.generation) {
+            return Verdict::No;
+        }
+        if self.closed {
             return Verdict::No;
         }
         if !self.is_alive(used) || self.login_wanted {
@@ -122,9 +156,14 @@ impl Desk {
         Verdict::Begun
     }
 
-    /// A refresh ended.
-    pub(crate) fn settle(&mut self, failure: Option<Error>, now: Duration) {
-        self.login_wanted = false;
+    /// A refresh ended. A renewal is no answer to who asked for a login while it ran: the
+    /// same token would be refused again.
+    pub(crate) fn settle(&mut self, end: Refreshed, now: Duration) {
+        self.login_wanted &= end == Refreshed::Renewed;
+        let failure = match end {
+            Refreshed::Failed(error) => Some(error),
+            Refreshed::Renewed | Refreshed::LoggedIn => None,
+        };
         if failure.is_some() {
             let leisurely = self.long.next(&mut self.random);
             let urgent = self.short.next(&mut self.random).min(leisurely);
@@ -166,8 +205,8 @@ mod tests {
         desk
     }
 
-    fn failure() -> Option<Error> {
-        Some(Error {
+    fn failure() -> Refreshed {
+        Refreshed::Failed(Error {
             class: Class::AuthFailed,
             operation: "jwt_login",
             reason: "x".to_owned(),
@@ -191,9 +230,30 @@ mod tests {
         desk.settle(failure(), S(1));
         assert_eq!(desk.refused(Refusal::Token, 1, S(60)), Verdict::Joined);
         desk.next_generation();
-        desk.settle(None, S(61));
+        desk.settle(Refreshed::LoggedIn, S(61));
         assert!(desk.is_alive(2));
         assert_eq!(desk.refused(Refusal::Token, 1, S(61)), Verdict::No);
+    }
+
+    #[test]
+    fn a_login_that_is_asked_for_during_a_renewal_is_still_wanted_after_it() {
+        let mut desk = desk(1);
+        assert_eq!(desk.refused(Refusal::Policy, 1, S(0)), Verdict::Begun);
+        desk.settle(Refreshed::Renewed, S(1));
+        assert!(desk.login_wanted());
+        desk.settle(Refreshed::LoggedIn, S(2));
+        assert!(!desk.login_wanted());
+    }
+
+    #[test]
+    fn once_closed_nothing_is_asked_for_and_nobody_is_told_to_wait() {
+        let mut desk = desk(1);
+        assert_eq!(desk.refused(Refusal::Token, 1, S(0)), Verdict::Begun);
+        desk.close();
+        assert!(!desk.login_wanted());
+        assert_eq!(desk.refused(Refusal::Token, 1, S(9)), Verdict::No);
+        desk.open();
+        assert_eq!(desk.refused(Refusal::Token, 1, S(9)), Verdict::Joined);
     }
 
     #[test]
@@ -203,7 +263,7 @@ mod tests {
         assert!(desk.is_alive(1));
         desk.settle(failure(), S(1));
         assert_eq!(desk.refused(Refusal::Policy, 1, S(100)), Verdict::No);
-        desk.settle(None, S(101));
+        desk.settle(Refreshed::LoggedIn, S(101));
         assert_eq!(desk.refused(Refusal::Policy, 1, S(102)), Verdict::Begun);
     }
 
@@ -220,7 +280,7 @@ mod tests {
         assert!(urgent > S(103) && urgent < S(107), "{urgent:?}");
         desk.leave();
         assert_eq!(desk.retry_at(), Some(leisurely));
-        desk.settle(None, S(200));
+        desk.settle(Refreshed::LoggedIn, S(200));
         assert_eq!(desk.retry_at(), None);
     }
 }

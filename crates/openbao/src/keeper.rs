@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 use crate::{
     classify::{Finding, Refusal, Remedy},
     credential::Credential,
-    desk::{Desk, Verdict},
+    desk::{Desk, Refreshed, Verdict},
     error::{Class, Error},
     exchange::{Budget, DEADLINE, Exchange, Fault, Way},
     lease::{Due, Lease},
@@ -119,9 +119,12 @@ impl Keeper {
         })
     }
 
-    /// Logs in and keeps the token alive until `shutdown`.
+    /// Logs in and keeps the token alive until `shutdown`. Who waits for a token when it ends,
+    /// or asks for one afterwards, is told so at once.
     pub(crate) async fn run(&self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
+        self.desk().open();
+        let _closing = Closing(self);
         loop {
             let step = self.next_step();
             tokio::select! {
@@ -139,8 +142,8 @@ impl Keeper {
                 () = self.wake.notified() => {}
             },
             Step::Renew | Step::Login => {
-                let result = self.refresh(step).await;
-                self.settle(result.err());
+                let end = self.refresh(step).await;
+                self.settle(end);
             }
         }
     }
@@ -165,20 +168,23 @@ impl Keeper {
         }
     }
 
-    async fn refresh(&self, step: Step) -> Result<(), Error> {
+    async fn refresh(&self, step: Step) -> Refreshed {
         if step == Step::Renew
             && let Some(session) = self.session.load_full()
             && matches!(self.renew(&session).await, Renewal::Done)
         {
-            return Ok(());
+            return Refreshed::Renewed;
         }
-        self.login().await
+        match self.login().await {
+            Ok(()) => Refreshed::LoggedIn,
+            Err(error) => Refreshed::Failed(error),
+        }
     }
 
     /// Ends a refresh: remembers a failure and when to try again, and tells those who wait.
-    fn settle(&self, failure: Option<Error>) {
+    fn settle(&self, end: Refreshed) {
         let now = self.clock.now().mono;
-        self.desk().settle(failure, now);
+        self.desk().settle(end, now);
         self.news.send_modify(|count| *count += 1);
     }
 
@@ -318,8 +324,8 @@ impl Keeper {
             if let Some(session) = self.usable() {
                 return Ok(session);
             }
-            let changed = timeout_at(patience, news.changed()).await;
-            if !matches!(changed, Ok(Ok(()))) {
+            let closed = self.desk().is_closed();
+            if closed || !heard(&mut news, patience).await {
                 return Err(self.why_no_token(operation));
             }
         }
@@ -341,8 +347,14 @@ impl Keeper {
         if refusal == Refusal::Token {
             return self.session(operation, deadline).await.map(|_| true);
         }
-        // The token still serves other calls; this one is worth a single login.
-        let _ = timeout_at(deadline, news.changed()).await;
+        // The token still serves other calls; this one is worth a single login. News of a
+        // renewal that was under way are not yet those of the login.
+        let patience = a_moment_before(deadline);
+        while !self.newer_than(used) && self.desk().login_wanted() {
+            if !heard(&mut news, patience).await {
+                break;
+            }
+        }
         Ok(self.newer_than(used))
     }
 
@@ -393,11 +405,22 @@ impl Keeper {
     }
 
     fn why_no_token(&self, operation: Operation) -> Error {
-        let failure = self.desk().failure();
-        failure.unwrap_or_else(|| Error {
-            class: Class::Deadline,
+        let desk = self.desk();
+        let (class, reason) = if desk.is_closed() {
+            (
+                Class::Unavailable,
+                "the provider stops, and there is no token to ask OpenBao with",
+            )
+        } else {
+            (
+                Class::Deadline,
+                "the caller's deadline ran out while it waited for a token",
+            )
+        };
+        desk.failure().unwrap_or_else(|| Error {
+            class,
             operation: operation.as_str(),
-            reason: "the caller's deadline ran out while it waited for a token".to_owned(),
+            reason: reason.to_owned(),
             status: None,
         })
     }
@@ -420,6 +443,21 @@ impl Drop for WaitPlace<'_> {
     fn drop(&mut self) {
         self.0.desk().leave();
     }
+}
+
+/// However the loop ends, nobody waits any longer for what it will not bring.
+struct Closing<'a>(&'a Keeper);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.desk().close();
+        self.0.news.send_modify(|count| *count += 1);
+    }
+}
+
+/// Whether there were news before `patience` ended.
+async fn heard(news: &mut watch::Receiver<u64>, patience: Instant) -> bool {
+    matches!(timeout_at(patience, news.changed()).await, Ok(Ok(())))
 }
 
 /// Callers give up at their deadline themselves. Only who answers a moment earlier can tell

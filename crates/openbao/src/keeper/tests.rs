@@ -398,7 +398,7 @@ async fn the_jwt_is_read_again_before_every_login() {
 #[tokio::test(start_paused = true)]
 async fn a_jwt_that_would_be_refused_is_never_sent_and_recovers_without_help() {
     let bench = Bench::new(&Fake::new(1, granting(3600, true)));
-    for (text, class) in [
+    let cases = [
         (
             jwt_of(&format!(r#"{{"exp":{}}}"#, WALL - 1)),
             Class::AuthExpired,
@@ -417,19 +417,19 @@ async fn a_jwt_that_would_be_refused_is_never_sent_and_recovers_without_help() {
         ),
         ("half a j".to_owned(), Class::AuthFailed),
         (String::new(), Class::AuthFailed),
-    ] {
-        write_private(&bench.jwt_file, &text);
-        bench
-            .run(async { assert_eq!(read(&bench, 100).await, Err(class), "{text}") })
-            .await;
-        assert_eq!(bench.fake.sent().len(), 0);
-        // Let the back-off pass before the next case.
-        sleep(S(10)).await;
-    }
-    let good = jwt_of(&format!(r#"{{"exp":{}}}"#, WALL + 86_400));
-    write_private(&bench.jwt_file, &good);
+    ];
     bench
-        .run(async { assert_eq!(read(&bench, 10_000).await, Ok(true)) })
+        .run(async {
+            for (text, class) in cases {
+                write_private(&bench.jwt_file, &text);
+                // While somebody waits the next attempt comes within seconds.
+                assert_eq!(read(&bench, 10_000).await, Err(class), "{text}");
+                assert_eq!(bench.fake.sent().len(), 0);
+            }
+            let good = jwt_of(&format!(r#"{{"exp":{}}}"#, WALL + 86_400));
+            write_private(&bench.jwt_file, &good);
+            assert_eq!(read(&bench, 10_000).await, Ok(true));
+        })
         .await;
 }
 
@@ -437,9 +437,83 @@ async fn a_jwt_that_would_be_refused_is_never_sent_and_recovers_without_help() {
 async fn the_loop_ends_with_the_shutdown_even_in_the_middle_of_a_login() {
     let bench = Bench::new(&Fake::new(1, |_| Reply::Hang));
     let began = Instant::now();
-    bench.client.run(sleep(S(1))).await;
-    assert_eq!(began.elapsed(), S(1));
+    let (answer, ()) = tokio::join!(read(&bench, 4000), bench.client.run(sleep(S(1))));
+    assert_eq!(began.elapsed(), S(1), "who waits is told at once");
+    assert_eq!(answer, Err(Class::Unavailable));
+    assert_eq!(read(&bench, 4000).await, Err(Class::Unavailable));
+    assert_eq!(began.elapsed(), S(1), "and who comes later, too");
     assert_eq!(bench.fake.count("jwt_login"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_that_is_dropped_leaves_nobody_waiting() {
+    let bench = Bench::new(&Fake::new(1, |_| Reply::Hang));
+    let began = Instant::now();
+    let dropped = timeout_at(began + S(1), bench.client.run(std::future::pending()));
+    let (answer, dropped) = tokio::join!(read(&bench, 4000), dropped);
+    assert!(dropped.is_err());
+    assert_eq!((answer, began.elapsed()), (Err(Class::Unavailable), S(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_outlives_the_loop_and_is_not_replaced_when_it_is_refused() {
+    let mut refusing = false;
+    let mut grants = granting(3600, true);
+    let bench = Bench::new(&Fake::new(1, move |sent| {
+        refusing |= sent.at >= S(10);
+        match sent.operation {
+            "transit_disable_upsert_read" if refusing => Reply::error(403, "permission denied"),
+            _ => grants(sent),
+        }
+    }));
+    bench.client.run(sleep(S(1))).await;
+    assert_eq!(read(&bench, 4000).await, Ok(true));
+    sleep(S(10)).await;
+    let began = Instant::now();
+    assert_eq!(read(&bench, 4000).await, Err(Class::AuthFailed));
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert_eq!(bench.fake.count("jwt_login"), 1);
+}
+
+const DENIED: &str = "1 error occurred:\n\t* permission denied\n\n";
+
+#[tokio::test(start_paused = true)]
+async fn a_denial_is_told_before_the_callers_deadline_though_the_login_hangs() {
+    let mut grants = granting(3600, true);
+    let bench = Bench::new(&Fake::new(1, move |sent| match sent.operation {
+        "jwt_login" if sent.at >= S(1) => Reply::Hang,
+        "jwt_login" => grants(sent),
+        _ => Reply::error(403, DENIED),
+    }));
+    bench
+        .run(async {
+            sleep(S(2)).await;
+            let deadline = Instant::now() + S(2);
+            let answer = timeout_at(deadline, read(&bench, 2000)).await;
+            assert_eq!(answer, Ok(Err(Class::PolicyDenied)));
+            assert!(Instant::now() < deadline);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denial_during_a_renewal_gets_its_login_when_the_renewal_is_over() {
+    let mut grants = granting(600, true);
+    let bench = Bench::new(&Fake::new(1, move |sent| match sent.operation {
+        "token_renew_self" => Reply::After(S(1), Box::new(Reply::grant("t1", 600, true))),
+        "transit_disable_upsert_read" if sent.token.as_deref() == Some("t1") => {
+            Reply::error(403, DENIED)
+        }
+        _ => grants(sent),
+    }));
+    bench
+        .run(async {
+            sleep(Duration::from_millis(300_500)).await;
+            assert_eq!(bench.fake.count("token_renew_self"), 1, "it is under way");
+            assert_eq!(read(&bench, 3000).await, Ok(true));
+            assert_eq!(bench.fake.count("jwt_login"), 2);
+        })
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
