@@ -191,7 +191,7 @@ impl Exchange {
         let took = started.elapsed();
         let outcome = match &result {
             Ok(answer) => judge(request.operation, answer, parse),
-            Err(failure) => Err(self.judge_failure(*failure, route, deadline)),
+            Err(failure) => Err(self.judge_failure(*failure, route, deadline, took)),
         };
         let outcome = outcome.map_err(|fault| fault.in_call_with(budget));
         let answer = result.as_ref().ok();
@@ -206,11 +206,14 @@ impl Exchange {
         outcome
     }
 
-    fn judge_failure(&self, failure: Failure, route: Route, deadline: Instant) -> Fault {
-        let timed_out = matches!(failure, Failure::Timeout { .. });
-        if timed_out && route.until == deadline {
-            return Fault::of(DEADLINE);
-        }
+    fn judge_failure(
+        &self,
+        failure: Failure,
+        route: Route,
+        deadline: Instant,
+        took: Duration,
+    ) -> Fault {
+        let out_of_time = matches!(failure, Failure::Timeout { .. }) && route.until == deadline;
         let unreachable = !matches!(
             failure,
             Failure::LostBeforeAnswer
@@ -218,9 +221,15 @@ impl Exchange {
                 | Failure::NotHttp
                 | Failure::TooLarge
         );
-        if unreachable {
+        // That a caller was in a hurry says nothing about the endpoint. Callers whose time is
+        // no longer than the timeout would else ask a dead one first for ever.
+        let had_its_chance = !out_of_time || took >= self.timeout / 2;
+        if unreachable && had_its_chance {
             let now = self.clock.now().mono;
             self.lock().failed(route.endpoint, now);
+        }
+        if out_of_time {
+            return Fault::of(DEADLINE);
         }
         Fault {
             silent: matches!(

@@ -198,6 +198,17 @@ async fn a_short_deadline_of_the_caller_does_not_shun_the_endpoint() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_endpoint_that_had_half_its_timeout_is_shunned_though_it_was_the_callers_deadline() {
+    let fake = Fake::new(2, |sent| match sent.endpoint {
+        0 => Reply::Hang,
+        _ => good(),
+    });
+    let exchange = exchange(&fake);
+    assert_eq!(ask(&exchange, SEC).await, Err(Class::Deadline));
+    assert_eq!(ask(&exchange, SEC).await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn retry_after_is_honoured_when_it_fits_the_deadline() {
     let fake = Fake::new(1, |_| Reply::RetryAfter(429, 1));
     let exchange = exchange(&fake);
