@@ -99,7 +99,7 @@ pub enum Finding {
     )]
     UpsertMissing,
     /// The key is denied, confirmed.
-    #[error("reading the Transit key is denied by policy; allow reading it")]
+    #[error("reading the Transit key is denied; check transit.keyName and transit.mountPath, then the policy")]
     KeyDenied,
     /// The key is not there, confirmed.
     #[error(
@@ -110,7 +110,7 @@ pub enum Finding {
     #[error(
         "there is no registry on this node and the key is not new (latest version {latest}, min available {available}, \
          min decryption {decryption}, min encryption {encryption}): start from a copy of another node's state pair, \
-         or rebuild it; docs/recovery.md says how"
+         as docs/recovery.md says"
     )]
     NotVirgin {
         /// `latest_version`
@@ -166,7 +166,7 @@ pub enum Finding {
     },
     /// A minimum excludes a version that data may need.
     #[error(
-        "{floor} {value} shuts out version {version}, which data may still need; lower it, or retire the version first"
+        "{floor} {value} shuts out version {version}, which data may still need; lower it again, see docs/recovery.md"
     )]
     RetainedShutOut {
         /// Which minimum.
