@@ -350,26 +350,13 @@ pub(crate) fn snapshot(version: u64) -> Arc<Snapshot> {
 
 /// A sound key that has `versions`.
 pub(crate) fn metadata(versions: &[u64]) -> KeyMetadata {
-    KeyMetadata {
-        key_type: "aes256-gcm96".to_owned(),
-        latest_version: versions.iter().copied().max().unwrap_or(1),
-        min_available_version: 0,
-        min_decryption_version: 1,
-        min_encryption_version: 0,
-        derived: false,
-        convergent_encryption: false,
-        exportable: false,
-        allow_plaintext_backup: false,
-        deletion_allowed: false,
-        soft_deleted: false,
-        supports_encryption: true,
-        supports_decryption: true,
-        imported_key: false,
-        creation_times: versions
+    KeyMetadata::with_defaults(
+        versions.iter().copied().max().unwrap_or(1),
+        versions
             .iter()
             .map(|version| (*version, created(*version)))
-            .collect::<BTreeMap<_, _>>(),
-    }
+            .collect(),
+    )
 }
 
 /// A healthy view with these records; the active one is the write key.

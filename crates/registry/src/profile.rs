@@ -2,10 +2,8 @@
 
 use crate::{
     finding::{Finding, Floor},
-    reading::KeyMetadata,
+    reading::{KEY_TYPE, KeyMetadata},
 };
-
-const KEY_TYPE: &str = "aes256-gcm96";
 
 /// Everything that makes the key unfit, in a fixed order; empty when it is fit.
 ///
@@ -59,21 +57,10 @@ mod tests {
 
     fn fit() -> KeyMetadata {
         KeyMetadata {
-            key_type: KEY_TYPE.to_owned(),
-            latest_version: 3,
             min_available_version: 1,
             min_decryption_version: 2,
             min_encryption_version: 3,
-            derived: false,
-            convergent_encryption: false,
-            exportable: false,
-            allow_plaintext_backup: false,
-            deletion_allowed: false,
-            soft_deleted: false,
-            supports_encryption: true,
-            supports_decryption: true,
-            imported_key: false,
-            creation_times: [(2, 20), (3, 30)].into(),
+            ..KeyMetadata::with_defaults(3, [(2, 20), (3, 30)].into())
         }
     }
 
@@ -171,13 +158,7 @@ mod tests {
 
     #[test]
     fn only_a_first_version_without_restrictions_is_virgin() {
-        let virgin = KeyMetadata {
-            latest_version: 1,
-            min_available_version: 0,
-            min_decryption_version: 1,
-            min_encryption_version: 0,
-            ..fit()
-        };
+        let virgin = KeyMetadata::with_defaults(1, [(1, 10)].into());
         assert!(is_virgin(&virgin));
         type Spoil = fn(&mut KeyMetadata);
         let rows: [Spoil; 4] = [

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+/// The one accepted `type`.
+pub(crate) const KEY_TYPE: &str = "aes256-gcm96";
+
 /// The key's metadata as Transit reports it (`GET keys/K`), not yet judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyMetadata {
@@ -35,4 +38,29 @@ pub struct KeyMetadata {
     pub imported_key: bool,
     /// Version to creation time, Unix seconds. Archived and trimmed versions are absent.
     pub creation_times: BTreeMap<u64, i64>,
+}
+
+impl KeyMetadata {
+    /// What Transit reports of a key that was made with its defaults and only rotated since: of
+    /// the accepted type, with no floor raised and no setting changed.
+    #[must_use]
+    pub fn with_defaults(latest_version: u64, creation_times: BTreeMap<u64, i64>) -> Self {
+        Self {
+            key_type: KEY_TYPE.to_owned(),
+            latest_version,
+            min_available_version: 0,
+            min_decryption_version: 1,
+            min_encryption_version: 0,
+            derived: false,
+            convergent_encryption: false,
+            exportable: false,
+            allow_plaintext_backup: false,
+            deletion_allowed: false,
+            soft_deleted: false,
+            supports_encryption: true,
+            supports_decryption: true,
+            imported_key: false,
+            creation_times,
+        }
+    }
 }

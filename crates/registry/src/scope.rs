@@ -19,6 +19,21 @@ pub struct Scope {
     pub key_lineage_id: String,
 }
 
+#[cfg(test)]
+impl Scope {
+    /// A short one, for tests to which the names mean nothing.
+    pub(crate) fn sample() -> Self {
+        Self {
+            provider_name: "p".into(),
+            cluster_id: "c".into(),
+            openbao_instance_id: "o".into(),
+            openbao_namespace: String::new(),
+            transit_mount_id: "m".into(),
+            key_lineage_id: "l".into(),
+        }
+    }
+}
+
 /// `b64u(sha256(text))`: 43 characters, the only form in which identity values
 /// appear in annotations, AAD, logs and metrics.
 #[must_use]

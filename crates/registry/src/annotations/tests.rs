@@ -3,12 +3,8 @@ use crate::snapshot::Snapshot;
 
 fn scope(namespace: &str) -> Scope {
     Scope {
-        provider_name: "p".into(),
-        cluster_id: "c".into(),
-        openbao_instance_id: "b".into(),
         openbao_namespace: namespace.into(),
-        transit_mount_id: "m".into(),
-        key_lineage_id: "k".into(),
+        ..Scope::sample()
     }
 }
 

@@ -22,14 +22,7 @@ struct Bench {
 }
 
 fn scope() -> Arc<Scope> {
-    Arc::new(Scope {
-        provider_name: "p".into(),
-        cluster_id: "c".into(),
-        openbao_instance_id: "o".into(),
-        openbao_namespace: String::new(),
-        transit_mount_id: "m".into(),
-        key_lineage_id: "l".into(),
-    })
+    Arc::new(Scope::sample())
 }
 
 fn settings() -> Settings {
@@ -46,23 +39,7 @@ fn created(version: u64) -> i64 {
 
 /// A key with versions 1 to `latest`.
 fn key(latest: u64) -> KeyMetadata {
-    KeyMetadata {
-        key_type: "aes256-gcm96".to_owned(),
-        latest_version: latest,
-        min_available_version: 0,
-        min_decryption_version: 1,
-        min_encryption_version: 0,
-        derived: false,
-        convergent_encryption: false,
-        exportable: false,
-        allow_plaintext_backup: false,
-        deletion_allowed: false,
-        soft_deleted: false,
-        supports_encryption: true,
-        supports_decryption: true,
-        imported_key: false,
-        creation_times: (1..=latest).map(|v| (v, created(v))).collect(),
-    }
+    KeyMetadata::with_defaults(latest, (1..=latest).map(|v| (v, created(v))).collect())
 }
 
 /// The same with another creation second of one version.

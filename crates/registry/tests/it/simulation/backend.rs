@@ -41,21 +41,13 @@ impl State {
     pub(super) fn metadata(&self) -> KeyMetadata {
         let listed = self.versions.range(self.floor()..);
         KeyMetadata {
-            key_type: "aes256-gcm96".to_owned(),
-            latest_version: self.latest(),
             min_available_version: self.min_available,
             min_decryption_version: self.min_decryption,
             min_encryption_version: self.min_encryption,
-            derived: false,
-            convergent_encryption: false,
-            exportable: false,
-            allow_plaintext_backup: false,
-            deletion_allowed: false,
-            soft_deleted: false,
-            supports_encryption: true,
-            supports_decryption: true,
-            imported_key: false,
-            creation_times: listed.map(|(v, (created, _))| (*v, *created)).collect(),
+            ..KeyMetadata::with_defaults(
+                self.latest(),
+                listed.map(|(v, (created, _))| (*v, *created)).collect(),
+            )
         }
     }
 }

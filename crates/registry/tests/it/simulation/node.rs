@@ -31,14 +31,7 @@ fn seconds(n: i64) -> Duration {
 }
 
 pub(super) fn scope() -> Arc<Scope> {
-    Arc::new(Scope {
-        provider_name: "p".into(),
-        cluster_id: "c".into(),
-        openbao_instance_id: "o".into(),
-        openbao_namespace: String::new(),
-        transit_mount_id: "m".into(),
-        key_lineage_id: "l".into(),
-    })
+    Arc::new(crate::documents::scope())
 }
 
 pub(super) struct Node {
