@@ -9,6 +9,7 @@
 mod crash;
 mod documents;
 mod properties;
+mod recovery;
 mod simulation;
 mod state;
 mod store;
