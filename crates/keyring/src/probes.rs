@@ -84,7 +84,19 @@ pub enum Error {
         grace: Duration,
         /// Stable words, then the findings in full.
         reasons: String,
+        /// The class of the last probe, where it failed.
+        class: Option<&'static str>,
     },
+}
+
+impl Error {
+    /// The stable class: that of the failing probe, since it is what keeps the node waiting.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::BootstrapTimeout { class, .. } => class.unwrap_or("bootstrap_timeout"),
+        }
+    }
 }
 
 /// The registry could not be written; the text says what and where, and what to do.
@@ -269,6 +281,9 @@ impl Probes {
         Err(Error::BootstrapTimeout {
             grace,
             reasons: reasons.join("; "),
+            class: [&self.metadata, &self.deep]
+                .into_iter()
+                .find_map(|kind| kind.failures.class()),
         })
     }
 

@@ -27,6 +27,11 @@ impl Failures {
         }
     }
 
+    /// The class of the failures, unless the last probe passed.
+    pub(super) fn class(&self) -> Option<&'static str> {
+        Some(self.class).filter(|class| !class.is_empty())
+    }
+
     pub(super) fn passed(&mut self, took: Duration) {
         let (probe_kind, repeated) = (self.kind, self.repeated);
         let duration_ms = millis(took);

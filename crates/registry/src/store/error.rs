@@ -89,6 +89,29 @@ pub enum StoreError {
     Write(#[from] ReplaceError),
 }
 
+impl StoreError {
+    /// The stable class for logs and reports.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Locked { .. } => "state_locked",
+            Self::Load { fault, .. } => match fault {
+                LoadError::Corrupt { .. } => "state_corrupt",
+                LoadError::Rollback { .. } | LoadError::Forked { .. } => "state_rollback",
+                LoadError::Scope { .. } => "state_scope",
+                LoadError::StateMissing => "state_missing",
+            },
+            Self::Directory { .. }
+            | Self::DirectoryIo { .. }
+            | Self::Lock { .. }
+            | Self::File(_)
+            | Self::NotNext { .. }
+            | Self::TooLarge { .. }
+            | Self::Write(_) => "state_unusable",
+        }
+    }
+}
+
 /// What is wrong with the state directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DirectoryFault {
