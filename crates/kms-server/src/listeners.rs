@@ -9,6 +9,10 @@ use std::{
     task::Poll,
 };
 
+use rustix::{
+    io::Errno,
+    net::{SocketFlags, acceptfrom_with},
+};
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::{
@@ -116,8 +120,11 @@ impl Listening {
         let own = self.own.take().map(UnixListener::from_std).transpose();
         Ok(Listeners {
             path: self.settings.socket_path.clone(),
-            listeners: [inherited.map_err(failed)?, own.map_err(failed)?, None],
+            inherited: inherited.map_err(failed)?,
+            own: own.map_err(failed)?,
+            replaced: VecDeque::new(),
             waiting,
+            failures: Failures::default(),
             // Taken last: until here a failure removes them.
             ours: self.held.ours.take(),
             leads: self.leads,
@@ -129,13 +136,39 @@ impl Listening {
     }
 }
 
+/// Replaced listeners that are kept for those who wait on them. More are only made by somebody
+/// who deletes the socket while all places are taken.
+const MOST_REPLACED: usize = 8;
+
+/// Failures with the same reason, of which there may be two in each second.
+#[derive(Debug, Default)]
+struct Failures {
+    reason: String,
+    times: u64,
+}
+
+impl Failures {
+    /// Counts one; how many there were if it is time to say so, which is ever more rarely.
+    fn again(&mut self, reason: &str) -> Option<u64> {
+        if self.reason != reason {
+            reason.clone_into(&mut self.reason);
+            self.times = 0;
+        }
+        self.times = self.times.saturating_add(1);
+        self.times.is_power_of_two().then_some(self.times)
+    }
+}
+
 /// Part of a runtime: accepts, and notices when the path leads elsewhere.
 #[derive(Debug)]
 pub(crate) struct Listeners {
     path: PathBuf,
-    /// The inherited one, our own, and our last one until its queue is empty.
-    listeners: [Option<UnixListener>; 3],
+    inherited: Option<UnixListener>,
+    own: Option<UnixListener>,
+    /// Our former ones, oldest first, until their queues are empty.
+    replaced: VecDeque<UnixListener>,
     waiting: VecDeque<UnixStream>,
+    failures: Failures,
     ours: Option<Identity>,
     leads: Option<Identity>,
     claim: Option<Claim>,
@@ -151,7 +184,8 @@ impl Listeners {
             return Ok(stream);
         }
         poll_fn(|cx| {
-            for listener in self.listeners.iter().flatten() {
+            let former = self.replaced.iter();
+            for listener in former.chain(&self.inherited).chain(&self.own) {
                 if let Poll::Ready(accepted) = listener.poll_accept(cx) {
                     return Poll::Ready(accepted.map(|(stream, _)| stream));
                 }
@@ -164,22 +198,50 @@ impl Listeners {
     /// Binds the path again when it no longer leads to us: a client that finds no socket
     /// waits up to two minutes before it looks again.
     pub(crate) fn watch(&mut self) {
-        let [_, _, last] = &mut self.listeners;
-        *last = None;
+        self.let_go_of_replaced();
         if self.leads.is_some() && identity_at(&self.path) == self.leads {
             return;
         }
         match self.rebind() {
             Ok(()) => {
+                self.failures = Failures::default();
                 self.metrics.socket_restarted();
                 tracing::warn!(path = %self.path.display(), "socket.rebound");
             }
-            Err(error) => tracing::warn!(
-                path = %self.path.display(),
-                error_class = "socket_unavailable",
-                reason = %describe(&*error),
-                "socket.rebind_failed"
-            ),
+            Err(error) => {
+                let reason = describe(&*error);
+                if let Some(times) = self.failures.again(&reason) {
+                    tracing::warn!(
+                        path = %self.path.display(),
+                        error_class = "socket_unavailable",
+                        reason,
+                        times,
+                        "socket.rebind_failed"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Drops the oldest replaced listener once nobody waits on it: closing it resets whoever
+    /// does. Only the kernel knows; a listener that is not ready may just not have been asked.
+    fn let_go_of_replaced(&mut self) {
+        // While one that was taken out is not served yet, there is no place for another.
+        if !self.waiting.is_empty() {
+            return;
+        }
+        let Some(oldest) = self.replaced.front() else {
+            return;
+        };
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        match acceptfrom_with(oldest, flags) {
+            Ok((stream, _)) => {
+                let stream = UnixStream::from_std(StdStream::from(stream));
+                self.waiting.extend(stream);
+            }
+            Err(Errno::WOULDBLOCK) => drop(self.replaced.pop_front()),
+            // It is asked again at the next tick.
+            Err(_) => {}
         }
     }
 
@@ -191,8 +253,10 @@ impl Listeners {
         self.claim = Some(claim);
         let own = own?;
         let listener = UnixListener::from_std(own.listener)?;
-        let [_, current, last] = &mut self.listeners;
-        *last = current.replace(listener);
+        self.replaced.extend(self.own.replace(listener));
+        if self.replaced.len() > MOST_REPLACED {
+            self.replaced.pop_front();
+        }
         (self.ours, self.leads) = (Some(own.identity), Some(own.identity));
         Ok(())
     }
@@ -226,4 +290,18 @@ fn describe(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_that_lasts_is_said_ever_more_rarely_and_a_new_one_at_once() {
+        let mut failures = Failures::default();
+        let said: Vec<u64> = (0..100).filter_map(|_| failures.again("full")).collect();
+        assert_eq!(said, [1, 2, 4, 8, 16, 32, 64]);
+        assert_eq!(failures.again("gone"), Some(1));
+        assert_eq!(failures.again("full"), Some(1));
+    }
 }

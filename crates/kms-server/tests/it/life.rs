@@ -291,3 +291,30 @@ async fn an_inherited_socket_that_never_served_stays() {
     drop(Server::bind(settings, inherited, metrics).unwrap());
     assert!(path.exists());
 }
+
+#[tokio::test]
+async fn clients_that_wait_on_a_replaced_listener_are_served_when_there_is_a_place() {
+    let service = Running::start();
+    let mut places = Vec::new();
+    for _ in 0..128 {
+        places.push(UnixStream::connect(&service.path).await.unwrap());
+    }
+    eventually("all places are taken", || {
+        service.metric("grpc_connections_turned_away_total{reason=\"no_place\"}") > 0.5
+    })
+    .await;
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        waiting.push(raw::greeted(&service.path).await);
+    }
+    fs::remove_file(&service.path).unwrap();
+    eventually("the socket is there again", || service.path.exists()).await;
+    // Two looks at the replaced listener, and one of its clients taken out, are not the end.
+    tokio::time::sleep(Duration::from_millis(1300)).await;
+    drop(places);
+    for mut frames in waiting {
+        let settings = raw::find(&mut frames, |frame| frame.kind == raw::SETTINGS).await;
+        assert!(settings.is_some(), "reset instead of served");
+    }
+    service.stop().await;
+}

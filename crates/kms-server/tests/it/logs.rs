@@ -228,3 +228,19 @@ async fn h09_e10_no_line_of_any_level_shows_seed_ciphertext_key_id_or_uid() {
         assert!(found.is_none(), "{secret} in {found:?}");
     }
 }
+
+#[tokio::test]
+async fn a_socket_that_cannot_be_bound_again_is_said_ever_more_rarely() {
+    let page = Page::collect();
+    let service = Running::start();
+    std::fs::remove_file(&service.path).unwrap();
+    std::fs::write(&service.path, "precious").unwrap();
+    eventually("the fourth failure", || page.text().contains("times=4")).await;
+    let text = page.text();
+    let said: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains("socket.rebind_failed"))
+        .collect();
+    assert_eq!(said.len(), 3, "{said:?}");
+    service.stop().await;
+}
