@@ -33,10 +33,19 @@ const DEFAULT_CONFIG: &str = "/etc/openbao-kms/config.yaml";
 #[must_use]
 pub fn run() -> ExitCode {
     let environment = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let outcome = Arguments::try_parse_from(std::env::args_os())
+    let arguments = Arguments::try_parse_from(std::env::args_os());
+    let serves = matches!(&arguments, Ok(arguments) if matches!(arguments.command, Command::Serve));
+    let outcome = arguments
         .map_err(Failure::Usage)
         .and_then(|arguments| dispatch(&arguments, &environment));
-    match &outcome {
+    tell(&outcome, serves);
+    exit::code(&outcome)
+}
+
+/// What people are told at the end. A daemon tells it in its log, whose last line is for
+/// programs as well.
+fn tell(outcome: &Result<(), Failure>, serves: bool) {
+    match outcome {
         Ok(()) => {}
         // Help goes to standard output, complaints to standard error, both in clap's words.
         Err(Failure::Usage(error)) => {
@@ -44,9 +53,14 @@ pub fn run() -> ExitCode {
         }
         // Diagnostics start with the file's position, where editors look for it.
         Err(Failure::Config(ConfigError::Faults(faults))) => report::complain(&faults.to_string()),
+        Err(_) if serves => {}
         Err(failure) => report::complain(&format!("bao-kms-provider: {}", causes::chain(failure))),
     }
-    exit::code(&outcome)
+    if let Err(failure) = outcome
+        && serves
+    {
+        serve::log_failure(failure);
+    }
 }
 
 /// A variable's value; unset and empty are the same.
@@ -73,15 +87,37 @@ fn dispatch(arguments: &Arguments, environment: Environment<'_>) -> Result<(), F
         Command::Version { report } => show_version(report.output),
         Command::Completion { shell } => {
             let mut script = Vec::new();
-            let mut grammar = Arguments::command();
+            let mut grammar = visible();
             clap_complete::generate(*shell, &mut grammar, "bao-kms-provider", &mut script);
             print(&String::from_utf8_lossy(&script))
         }
+        Command::Help { command } => help(command),
         Command::Generate { document } => print(&match document {
             Document::Configuration => config::reference(),
             Document::ConfigSchema => config::json_schema(),
             Document::ReportsSchema => report::schema(),
         }),
+    }
+}
+
+/// The grammar without what is hidden: completion scripts would offer it.
+fn visible() -> clap::Command {
+    let whole = Arguments::command();
+    let shown = |command: &&clap::Command| !command.is_hide_set();
+    clap::Command::new("bao-kms-provider")
+        .version(VERSION)
+        .disable_help_subcommand(true)
+        .args(whole.get_arguments().cloned())
+        .subcommands(whole.get_subcommands().filter(shown).cloned())
+}
+
+/// What `--help` says after these names.
+fn help(names: &[String]) -> Result<(), Failure> {
+    let words = ["bao-kms-provider"].into_iter();
+    let words = words.chain(names.iter().map(String::as_str));
+    match Arguments::try_parse_from(words.chain(["--help"])) {
+        Ok(_) => Ok(()),
+        Err(help) => Err(Failure::Usage(help)),
     }
 }
 
@@ -190,7 +226,14 @@ fn run_probe(
         Some(socket) => socket.clone(),
         None => configured_socket(&config_path(common, environment), common, environment)?,
     };
-    let report = probe::run(arguments, &socket)?;
+    let (report, unreachable) = probe::run(arguments, &socket)?;
+    if let Some(error) = unreachable {
+        // For people the error says it all; a program that reads reports gets one.
+        if arguments.report.output == Output::Json {
+            print(&json("Probe", &report)?)?;
+        }
+        return Err(Failure::Runtime(Box::new(error)));
+    }
     print(&match arguments.report.output {
         Output::Text => probe::text(&report, report::colour(environment("NO_COLOR").as_deref())),
         Output::Json => json("Probe", &report)?,

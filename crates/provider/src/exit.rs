@@ -2,9 +2,58 @@
 
 use std::{error::Error, process::ExitCode};
 
-use kms_server::errors::SocketError;
+use daemon::{admin::ListenError, supervisor};
+use keyring::probes;
+use kms_server::errors::{ServeError, SocketError};
+use registry::store::StoreError;
 
 use crate::config::ConfigError;
+
+/// What keeps the daemon from running, and has a class of its own.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The registry on disk.
+    #[error(transparent)]
+    State(#[from] StoreError),
+    /// The socket of the API server.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The address of a page.
+    #[error(transparent)]
+    Admin(#[from] ListenError),
+    /// A task that has to run as long as the process.
+    #[error(transparent)]
+    Task(#[from] supervisor::Failure),
+}
+
+impl Fault {
+    /// The stable class for the log line that ends a daemon.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::State(error) => error.class(),
+            Self::Socket(error) => error.class(),
+            Self::Admin(_) => "admin_unavailable",
+            Self::Task(supervisor::Failure::Failed { source, .. }) => of_task(&**source),
+            Self::Task(
+                supervisor::Failure::EndedEarly(_)
+                | supervisor::Failure::Panicked(_)
+                | supervisor::Failure::Stuck(_),
+            ) => "task_failed",
+        }
+    }
+}
+
+/// Two tasks end for reasons that have classes.
+fn of_task(error: &(dyn Error + Send + Sync + 'static)) -> &'static str {
+    if let Some(error) = error.downcast_ref::<probes::Error>() {
+        error.class()
+    } else if let Some(error) = error.downcast_ref::<ServeError>() {
+        error.class()
+    } else {
+        "task_failed"
+    }
+}
 
 /// Why a command did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +70,10 @@ pub enum Failure {
     /// The command ran, and a check of it failed; the report says which.
     #[error("{0}")]
     CheckFailed(String),
-    /// The command could not do its work, or the daemon ended because of a fault.
+    /// The daemon did not start, or ended, because of a fault.
+    #[error(transparent)]
+    Daemon(#[from] Fault),
+    /// The command could not do its work for any other reason.
     #[error(transparent)]
     Runtime(Box<dyn Error + Send + Sync>),
 }
@@ -32,8 +84,10 @@ impl Failure {
     pub fn class(&self) -> &'static str {
         match self {
             Self::Config(_) => "config_invalid",
-            Self::Runtime(error) if error.is::<SocketError>() => "socket_unavailable",
-            _ => "unknown",
+            Self::Daemon(fault) => fault.class(),
+            Self::Unclassified(_) | Self::Usage(_) | Self::CheckFailed(_) | Self::Runtime(_) => {
+                "unknown"
+            }
         }
     }
 }
@@ -54,13 +108,17 @@ fn number(outcome: &Result<(), Failure>) -> u8 {
         Err(Failure::Usage(_)) => 2,
         Err(Failure::Config(_)) => 3,
         Err(Failure::CheckFailed(_)) => 4,
-        Err(Failure::Runtime(_)) => 5,
+        Err(Failure::Daemon(_) | Failure::Runtime(_)) => 5,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use clap::error::ErrorKind;
+    use registry::{
+        store::DirectoryFault,
+        verdict::{Corruption, LoadError, PairFile},
+    };
 
     use super::*;
 
@@ -78,14 +136,109 @@ mod tests {
 
     #[test]
     fn a_daemon_that_ends_logs_a_stable_class() {
-        let taken = SocketError::LivePeer("/run/x".into());
         let empty = ConfigError::Empty { path: "/c".into() };
-        assert_eq!(
-            Failure::Runtime(Box::new(taken)).class(),
-            "socket_unavailable"
-        );
         assert_eq!(Failure::Config(empty).class(), "config_invalid");
         assert_eq!(Failure::Runtime("x".into()).class(), "unknown");
+        for (fault, class) in faults() {
+            let text = format!("{fault:?}");
+            let failure = Failure::Daemon(fault);
+            assert_eq!(failure.class(), class, "{text}");
+            assert!(
+                OPERATIONS.contains(&format!("`{class}`")),
+                "docs/operations.md does not explain {class}"
+            );
+            assert_eq!(number(&Err(failure)), 5);
+        }
+    }
+
+    const OPERATIONS: &str = include_str!("../../../docs/operations.md");
+
+    fn faults() -> Vec<(Fault, &'static str)> {
+        let state = |fault| {
+            Fault::State(StoreError::Load {
+                path: "/s".into(),
+                fault,
+            })
+        };
+        let io = || std::io::Error::other("x");
+        let task = |source: Box<dyn Error + Send + Sync>| {
+            Fault::Task(supervisor::Failure::Failed { name: "t", source })
+        };
+        let late = |class| probes::Error::BootstrapTimeout {
+            grace: std::time::Duration::ZERO,
+            reasons: String::new(),
+            class,
+        };
+        vec![
+            (
+                state(LoadError::Corrupt {
+                    file: PairFile::State,
+                    fault: Corruption::Empty,
+                }),
+                "state_corrupt",
+            ),
+            (
+                state(LoadError::Rollback {
+                    state: 1,
+                    checkpoint: 2,
+                }),
+                "state_rollback",
+            ),
+            (state(LoadError::Forked { generation: 1 }), "state_rollback"),
+            (
+                state(LoadError::Scope {
+                    version: 1,
+                    field: "clusterId",
+                }),
+                "state_scope",
+            ),
+            (state(LoadError::StateMissing), "state_missing"),
+            (
+                Fault::State(StoreError::Locked { path: "/s".into() }),
+                "state_locked",
+            ),
+            (
+                Fault::State(StoreError::Directory {
+                    path: "/s".into(),
+                    fault: DirectoryFault::Missing,
+                }),
+                "state_unusable",
+            ),
+            (
+                Fault::State(StoreError::Lock {
+                    path: "/s".into(),
+                    action: "opening it",
+                    source: io(),
+                }),
+                "state_unusable",
+            ),
+            (
+                Fault::Socket(SocketError::LivePeer("/run/x".into())),
+                "socket_unavailable",
+            ),
+            (
+                task(Box::new(ServeError::Listener {
+                    path: "/run/x".into(),
+                    source: io(),
+                })),
+                "socket_unavailable",
+            ),
+            (task(Box::new(late(None))), "bootstrap_timeout"),
+            (
+                task(Box::new(late(Some("openbao_sealed")))),
+                "openbao_sealed",
+            ),
+            (task(Box::new(io())), "task_failed"),
+            (
+                Fault::Task(supervisor::Failure::EndedEarly("t")),
+                "task_failed",
+            ),
+            (
+                Fault::Task(supervisor::Failure::Panicked("t")),
+                "task_failed",
+            ),
+            (Fault::Task(supervisor::Failure::Stuck("t")), "task_failed"),
+        ]
     }
 
     #[test]

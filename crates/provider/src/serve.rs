@@ -2,6 +2,7 @@
 //!
 //! Modules from the ground floor to the roof; each uses only what stands above it.
 
+mod ending;
 mod exposition;
 mod pages;
 mod rooms;
@@ -32,10 +33,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use self::{pages::Facts, state::State};
+use self::{ending::Calls, pages::Facts, state::State};
 use crate::{
-    config::{Config, ListenAddress},
-    exit::Failure,
+    config::{Config, ConfigError, ListenAddress},
+    exit::{Failure, Fault},
     version::{COMMIT, VERSION},
 };
 
@@ -60,11 +61,11 @@ pub struct Manager {
 /// [`Failure::Runtime`] for everything that needs an operator: a damaged registry, a socket
 /// that cannot be bound, a task that failed.
 pub fn run(config: &Config, manager: &Manager) -> Result<(), Failure> {
+    let (level, format) = rooms::logging(config);
+    logging::init(level, format).map_err(runtime)?;
     // Both before the first thread: one looks names up, the other changes the environment.
     config.check_host()?;
     let inherited = Inherited::from_env();
-    let (level, format) = rooms::logging(config);
-    logging::init(level, format).map_err(runtime)?;
     kms_server::hide_panic_payloads();
     harden::protect_memory().map_err(runtime)?;
     let executor = tokio::runtime::Builder::new_multi_thread()
@@ -75,14 +76,22 @@ pub fn run(config: &Config, manager: &Manager) -> Result<(), Failure> {
     let outcome = executor.block_on(serve(config, manager, inherited));
     // Whatever still blocks on a disk or a resolver must not keep the process from ending.
     executor.shutdown_background();
-    match &outcome {
-        Ok(()) => tracing::info!("process.stopped"),
-        Err(failure) => {
-            let reason = crate::causes::chain(failure);
-            tracing::error!(error_class = failure.class(), reason, "process.failed");
-        }
+    if outcome.is_ok() {
+        tracing::info!("process.stopped");
     }
     outcome
+}
+
+/// The log line that ends a daemon that failed, to be written once and last. A configuration
+/// that was not read has not said how to log, so the line comes in the default form.
+pub fn log_failure(failure: &Failure) {
+    // Refused where the configuration has been followed already.
+    let _ = logging::init(tracing::Level::INFO, logging::Format::Json);
+    let reason = match failure {
+        Failure::Config(ConfigError::Faults(faults)) => faults.summary().to_owned(),
+        other => crate::causes::chain(other),
+    };
+    tracing::error!(error_class = failure.class(), reason, "process.failed");
 }
 
 fn runtime(error: impl Into<TaskError>) -> Failure {
@@ -133,7 +142,8 @@ async fn serve(
     let scope = Arc::new(config.transit.scope.clone());
 
     // The registry comes first: with a damaged one nobody may connect.
-    let (state, loaded) = State::open(&config.state.path, Arc::clone(&scope)).map_err(runtime)?;
+    let (state, loaded) =
+        State::open(&config.state.path, Arc::clone(&scope)).map_err(Fault::from)?;
     let settings = rooms::openbao(config).map_err(runtime)?;
     let openbao = OpenBao::new(settings, Arc::clone(&clock), &mut registry)
         .map_err(|error| not_a_client(config, error))?;
@@ -168,12 +178,9 @@ async fn serve(
         &mut registry,
     );
 
-    let metrics = kms_server::metrics::Metrics::new(&mut registry);
-    let inherited = inherited.map_err(runtime)?;
-    let bound = Server::bind(rooms::socket(config), inherited, metrics).map_err(runtime)?;
-
+    let calls = kms_server::metrics::Metrics::new(&mut registry);
     let facts = Facts {
-        socket: bound.path().to_owned(),
+        socket: config.server.socket_path.clone(),
         view,
         openbao: Arc::clone(&openbao),
         clock,
@@ -191,13 +198,18 @@ async fn serve(
         pages::metrics(registry),
     )
     .await?;
+    // Last: as soon as it is bound, clients connect and wait for an answer.
+    let inherited = inherited.map_err(Fault::from)?;
+    let bound = Server::bind(rooms::socket(config), inherited, calls).map_err(Fault::from)?;
 
     let mut house = Supervisor::new(shutdown.clone());
-    let stop = shutdown.wait();
-    house.spawn("login", infallible(async move { openbao.run(stop).await }));
-    house.spawn("decrypts", infallible(driver.run()));
+    // A call that is answered during the drain may need a token, and work at OpenBao.
+    let calls = Calls::until(&shutdown);
+    let over = calls.over();
+    house.spawn("login", infallible(async move { openbao.run(over).await }));
+    house.spawn("decrypts", infallible(calls.served_by(driver.run())));
     house.spawn("probes", probes.run(shutdown.wait()));
-    house.spawn("kms", bound.serve(keyring, shutdown.wait()));
+    house.spawn("kms", calls.taken_by(bound.serve(keyring, shutdown.wait())));
     for admin in [health, metrics].into_iter().flatten() {
         house.spawn("admin", admin.serve(shutdown.clone()));
     }
@@ -207,7 +219,7 @@ async fn serve(
     );
     notifier.ready();
     tokio::select! {
-        ended = house.run(DRAIN) => ended.map_err(runtime),
+        ended = house.run(DRAIN) => Ok(ended.map_err(Fault::from)?),
         () = second_signal => Err(Failure::Runtime("a second signal came before the drain was over".into())),
     }
 }
@@ -254,7 +266,7 @@ async fn bind(
         Some(address) => {
             let admin = Admin::bind(&address.to_string(), purpose, site)
                 .await
-                .map_err(runtime)?;
+                .map_err(Fault::from)?;
             // With port 0 only this line tells where it is.
             let address = admin.address().map_err(runtime)?;
             tracing::info!(purpose, %address, "admin.listening");

@@ -10,7 +10,7 @@ use clap_complete::Shell;
 #[command(
     name = "bao-kms-provider",
     version,
-    disable_help_subcommand = false,
+    disable_help_subcommand = true,
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "Exit codes: 0 ok, 1 unclassified, 2 usage, 3 configuration, 4 a check failed, 5 runtime."
@@ -64,6 +64,11 @@ pub(crate) enum Command {
     Completion {
         /// The shell
         shell: Shell,
+    },
+    /// Print this message or the help of a command
+    Help {
+        /// The command
+        command: Vec<String>,
     },
     /// Write a generated document of this repository
     #[command(hide = true)]

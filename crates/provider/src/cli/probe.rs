@@ -28,50 +28,51 @@ const UID: &str = "bao-kms-provider-probe";
 /// As long as the seeds that the API server wraps.
 const PLAINTEXT_BYTES: usize = 32;
 
-/// Makes all checks.
+/// Makes all checks. With the error when there is nobody to ask.
 ///
 /// # Errors
-/// [`Failure::Runtime`] when there is nobody to ask. A failed check is part of the report.
-pub(crate) fn run(arguments: &arguments::Probe, socket: &Path) -> Result<Probe, Failure> {
+/// [`Failure::Runtime`] when this program itself cannot ask. A failed check is part of the
+/// report.
+pub(crate) fn run(
+    arguments: &arguments::Probe,
+    socket: &Path,
+) -> Result<(Probe, Option<ClientError>), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::Runtime(Box::new(error)))?;
-    runtime.block_on(probe(arguments, socket))
+    Ok(runtime.block_on(probe(arguments, socket)))
 }
 
-async fn probe(arguments: &arguments::Probe, socket: &Path) -> Result<Probe, Failure> {
+async fn probe(arguments: &arguments::Probe, socket: &Path) -> (Probe, Option<ClientError>) {
     let mut steps = Steps {
         checks: vec![identity(socket)],
         deadline: tokio::time::Instant::now() + arguments.timeout,
         patience: arguments.timeout,
     };
     let started = Instant::now();
-    let client = Client::connect(socket, arguments.timeout).await;
-    let mut client = client.map_err(|error| Failure::Runtime(Box::new(error)))?;
-    steps.record("connect", started, Ok("connected".to_owned()));
-
-    let key_id = match steps.status(&mut client, arguments).await {
-        Some(key_id) => {
-            if let Some(sealed) = steps.encrypt(&mut client, &key_id).await {
-                steps.decrypt(&mut client, sealed).await;
-            } else {
-                steps.skip("decrypt", "Encrypt gave nothing to decrypt");
-            }
-            Some(key_id)
+    let (key_id, unreachable) = match Client::connect(socket, arguments.timeout).await {
+        Ok(mut client) => {
+            steps.record("connect", started, Ok("connected".to_owned()));
+            (steps.calls(&mut client, arguments).await, None)
         }
-        None => {
-            steps.skip("encrypt", "Status gave no usable key_id");
-            steps.skip("decrypt", "Status gave no usable key_id");
-            None
+        Err(error) => {
+            steps.record("connect", started, Err(crate::causes::chain(&error)));
+            let expected = arguments.expected_key_id.as_ref().map(|_| "key_id");
+            let calls = ["status"].into_iter().chain(expected);
+            for id in calls.chain(["encrypt", "decrypt"]) {
+                steps.skip(id, "there is nobody to ask");
+            }
+            (None, Some(error))
         }
     };
-    Ok(Probe {
+    let report = Probe {
         socket: socket.display().to_string(),
         result: Verdict::over(&steps.checks),
         key_id,
         checks: steps.checks,
-    })
+    };
+    (report, unreachable)
 }
 
 /// Who asks. Root and the socket's owner may connect whatever mode and group say, so their
@@ -115,6 +116,21 @@ struct Steps {
 }
 
 impl Steps {
+    /// All three calls; the key_id that Status gave.
+    async fn calls(&mut self, client: &mut Client, arguments: &arguments::Probe) -> Option<String> {
+        let Some(key_id) = self.status(client, arguments).await else {
+            self.skip("encrypt", "Status gave no usable key_id");
+            self.skip("decrypt", "Status gave no usable key_id");
+            return None;
+        };
+        if let Some(sealed) = self.encrypt(client, &key_id).await {
+            self.decrypt(client, sealed).await;
+        } else {
+            self.skip("decrypt", "Encrypt gave nothing to decrypt");
+        }
+        Some(key_id)
+    }
+
     async fn status(
         &mut self,
         client: &mut Client,

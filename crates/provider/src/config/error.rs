@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use secret::file::FileError;
 
 use super::{
-    fault::{Fault, render},
+    fault::{Fault, render, summary},
     source::Source,
 };
 
@@ -45,6 +45,7 @@ pub enum ConfigError {
 #[error("{text}")]
 pub struct Faults {
     text: String,
+    summary: String,
     fields: Vec<String>,
 }
 
@@ -52,8 +53,15 @@ impl Faults {
     pub(crate) fn new(source: &Source, faults: &[Fault]) -> Self {
         Self {
             text: render(source, faults),
+            summary: summary(source, faults),
             fields: faults.iter().map(|fault| fault.field.clone()).collect(),
         }
+    }
+
+    /// The last line: how many problems, and where.
+    #[must_use]
+    pub fn summary(&self) -> &str {
+        &self.summary
     }
 
     /// Paths of the fields at fault, as found; empty text for a fault of the file itself.

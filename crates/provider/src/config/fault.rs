@@ -48,17 +48,34 @@ pub(crate) fn render(source: &Source, faults: &[Fault]) -> String {
     for fault in ordered.into_iter().take(SHOWN) {
         render_one(&mut text, source, fault);
     }
-    let count = faults.len();
-    if count > SHOWN {
+    if faults.len() > SHOWN {
+        // Writing to a String cannot fail.
         let _ = write!(text, "the first {SHOWN} of ");
     }
+    text + &summary(source, faults)
+}
+
+/// How many problems there are, and where: in the file, unless a flag or a variable has
+/// all of them.
+pub(crate) fn summary(source: &Source, faults: &[Fault]) -> String {
+    let count = faults.len();
     let noun = if count == 1 { "problem" } else { "problems" };
-    // Writing to a String cannot fail.
-    let _ = write!(text, "{count} {noun} in {}", source.name());
-    if source.is_cut_off() {
-        text.push_str(", whose last line has no end: it may have been cut off while being written");
+    let mut outside: Vec<&str> = Vec::new();
+    for fault in faults {
+        match fault.place {
+            Place::Override(name) if outside.contains(&name) => {}
+            Place::Override(name) => outside.push(name),
+            Place::Nowhere | Place::Text(_) => {
+                let cut_off = if source.is_cut_off() {
+                    ", whose last line has no end: it may have been cut off while being written"
+                } else {
+                    ""
+                };
+                return format!("{count} {noun} in {}{cut_off}", source.name());
+            }
+        }
     }
-    text
+    format!("{count} {noun} in {}", outside.join(" and "))
 }
 
 fn render_one(text: &mut String, source: &Source, fault: &Fault) {
@@ -227,6 +244,23 @@ mod tests {
         fault.field = "\u{1b}[2J\n".into();
         let text = render(&source, &[fault]);
         assert!(!text.contains('\u{1b}'), "{text:?}");
+    }
+
+    #[test]
+    fn the_file_is_not_blamed_for_a_wrong_flag() {
+        let source = Source::new("/c.yaml", "a: 1");
+        let given = |name| Fault {
+            place: Place::Override(name),
+            ..fault(1, 1, 1, Show::Value)
+        };
+        let all = |faults: &[Fault]| summary(&source, faults);
+        assert_eq!(all(&[given("--log-level")]), "1 problem in --log-level");
+        assert_eq!(
+            all(&[given("--a"), given("B"), given("--a")]),
+            "3 problems in --a and B"
+        );
+        let both = all(&[given("--a"), fault(1, 4, 1, Show::Value)]);
+        assert!(both.starts_with("2 problems in /c.yaml, whose"), "{both}");
     }
 
     #[test]

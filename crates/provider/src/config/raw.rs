@@ -241,7 +241,8 @@ pub(crate) struct Logging {
     pub(crate) level: LogLevel,
     /// Form of a line.
     pub(crate) format: LogFormat,
-    /// Whether request ids of OpenBao are logged, to find a call in its audit log.
+    /// Whether request ids of OpenBao are logged, to find a call in its audit log. Its
+    /// refusals carry none.
     #[serde(rename = "logOpenBaoRequestIDs")]
     pub(crate) log_openbao_request_ids: bool,
     pub(crate) debug_correlation: DebugCorrelation,

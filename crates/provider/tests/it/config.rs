@@ -197,3 +197,12 @@ fn the_schema_is_printed_as_it_is_committed() {
     assert_eq!(code, 0);
     assert_eq!(out, include_str!("../../../../docs/config.schema.json"));
 }
+
+#[test]
+fn a_wrong_flag_is_not_blamed_on_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = sample(folder.path());
+    let (code, _, err) = run(&["config", "--log-level", "loud", "--config", &path]);
+    assert_eq!(code, 3);
+    assert!(err.ends_with("1 problem in --log-level\n"), "{err}");
+}

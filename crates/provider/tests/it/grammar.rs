@@ -17,11 +17,18 @@ fn every_command_is_in_the_help_and_no_other() {
         listed,
         ["serve", "config", "probe", "version", "completion", "help"]
     );
-    for command in listed.into_iter().filter(|command| *command != "help") {
+    for command in listed {
         let (code, out, _) = run(&[command, "--help"]);
         assert_eq!(code, 0, "{command}");
         assert!(out.contains("Usage:"), "{command}");
+        assert_eq!(run(&["help", command]), (0, out, String::new()));
     }
+    let (code, out, _) = run(&["help", "config", "schema"]);
+    assert_eq!(code, 0);
+    assert!(
+        out.contains("Usage: bao-kms-provider config schema"),
+        "{out}"
+    );
 }
 
 #[test]
@@ -36,6 +43,7 @@ fn usage_errors_end_with_code_2_and_say_so_on_standard_error() {
         &["probe", "--timeout", "-1s"],
         &["completion", "dos"],
         &["serve", "extra"],
+        &["help", "frobnicate"],
     ] {
         let (code, out, err) = run(arguments);
         assert_eq!(code, 2, "{arguments:?}");
@@ -66,6 +74,9 @@ fn completion_scripts_are_written_for_every_shell() {
         assert_eq!(code, 0, "{shell}");
         assert!(out.contains("bao-kms-provider"), "{shell}");
         assert!(out.contains("probe"), "{shell}");
+        for hidden in ["reports-schema", "generated document"] {
+            assert!(!out.contains(hidden), "{shell} offers {hidden}");
+        }
     }
 }
 

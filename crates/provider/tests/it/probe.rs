@@ -207,6 +207,17 @@ fn a_socket_that_cannot_be_reached_ends_with_code_5() {
     assert_eq!((code, out.as_str()), (5, ""));
     assert!(err.contains("absent.sock: cannot connect"), "{err}");
 
+    // A program that reads reports gets one all the same.
+    let (code, out, err) = against(&absent, &["--output", "json", "--expected-key-id", "k"]);
+    assert_eq!(code, 5);
+    assert!(err.contains("absent.sock: cannot connect"), "{err}");
+    let results = results(&out);
+    let of = |id: &str, result: &str| results.contains(&(id.into(), result.into()));
+    assert!(of("connect", "fail"), "{out}");
+    for id in ["status", "key_id", "encrypt", "decrypt"] {
+        assert!(of(id, "skip"), "{id}: {out}");
+    }
+
     let dead = folder.path().join("dead.sock");
     drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
     assert_eq!(against(&dead, &[]).0, 5);

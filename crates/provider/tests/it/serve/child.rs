@@ -41,6 +41,24 @@ pub(super) struct Ended {
     pub(super) text: String,
 }
 
+impl Ended {
+    /// The one line that says why it ended, which is the last.
+    #[track_caller]
+    pub(super) fn failed(&self, class: &str) -> Value {
+        let lines = self.text.lines();
+        let ends = lines
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|line| line["message"] == "process.failed");
+        let ends: Vec<Value> = ends.collect();
+        assert_eq!(ends.len(), 1, "{}", self.text);
+        let last = self.text.lines().last().unwrap();
+        assert!(last.contains("\"process.failed\""), "{}", self.text);
+        assert_eq!(ends[0]["error_class"], class, "{}", self.text);
+        assert_eq!(ends[0]["level"], "error");
+        ends[0].clone()
+    }
+}
+
 impl Provider {
     /// Writes the stage's configuration and starts `serve` with it.
     pub(super) fn start(stage: &Stage) -> Self {

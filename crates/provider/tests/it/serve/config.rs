@@ -70,6 +70,7 @@ async fn a_configuration_that_cannot_be_used_ends_the_start_with_code_3() {
     for (damage, words) in cases {
         let (stage, ended) = refused_to_start(damage).await;
         assert_eq!(ended.code, Some(3), "{words:?}: {}", ended.text);
+        ended.failed("config_invalid");
         for word in words {
             assert!(ended.text.contains(word), "{word}: {}", ended.text);
         }
@@ -134,9 +135,45 @@ async fn files_that_waiting_does_not_mend_end_the_start_at_the_field_that_names_
     for (field, damage, words) in cases {
         let (stage, ended) = refused_to_start(damage).await;
         assert_eq!(ended.code, Some(3), "{field} {words:?}: {}", ended.text);
+        ended.failed("config_invalid");
         for word in [&["config.yaml:", field], words].concat() {
             assert!(ended.text.contains(word), "{word}: {}", ended.text);
         }
         assert_eq!(stage.pair(), [None, None]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn diagnostics_come_decorated_and_then_once_more_as_one_log_line() {
+    let (_, ended) = refused_to_start(|stage, _| {
+        stage.set("openbao.timeout", "5");
+        stage.set("server.decryptLane", 4);
+        stage.write_config();
+    })
+    .await;
+    let line = ended.failed("config_invalid");
+    let summary = line["reason"].as_str().unwrap();
+    assert!(summary.starts_with("2 problems in /"), "{summary}");
+    let (people, _) = ended.text.rsplit_once('\n').unwrap();
+    assert!(people.ends_with(summary), "{people}");
+    assert!(people.contains("openbao.timeout: has a number without a unit"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_page_whose_address_is_taken_ends_the_start_before_there_is_a_socket() {
+    for field in ["server.healthAddress", "server.metricsAddress"] {
+        let mut world = World::new().await;
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        world.stage.set(field, address.as_str());
+        let ended = Provider::start(&world.stage).ended().await;
+        assert_eq!(ended.code, Some(5), "{}", ended.text);
+        let line = ended.failed("admin_unavailable");
+        assert!(
+            line["reason"].as_str().unwrap().contains(&address),
+            "{line}"
+        );
+        assert!(!world.stage.socket().exists(), "{}", ended.text);
+        assert!(!ended.text.contains("socket.listening"), "{}", ended.text);
     }
 }

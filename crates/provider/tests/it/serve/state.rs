@@ -28,9 +28,10 @@ fn edit(world: &World, from: &str, to: &str) {
     put(&path, text.replace(from, to), 0o640);
 }
 
-const CASES: [(Damage, &[&str]); 13] = [
+const CASES: [(Damage, &str, &[&str]); 13] = [
     (
         |w| edit(w, "\"transitVersion\": 1", "\"transitVersion\": 2"),
+        "state_corrupt",
         &["corrupt"],
     ),
     (
@@ -42,27 +43,37 @@ const CASES: [(Damage, &[&str]); 13] = [
                 0o640,
             );
         },
+        "state_corrupt",
         &["corrupt", "ends too early"],
     ),
-    (|w| put(&w.stage.state_file(), "", 0o640), &["empty"]),
+    (
+        |w| put(&w.stage.state_file(), "", 0o640),
+        "state_corrupt",
+        &["empty"],
+    ),
     (
         |w| put(&w.stage.state_file(), "\0\0\0\0", 0o640),
+        "state_corrupt",
         &["corrupt"],
     ),
     (
         |w| edit(w, "keyregistry.openbao-kms/v1alpha1", "keyregistry/v9"),
+        "state_corrupt",
         &["schemaVersion"],
     ),
     (
         |w| put(&w.stage.state_file(), vec![b' '; (16 << 20) + 1], 0o640),
+        "state_unusable",
         &["larger than 16777216 bytes"],
     ),
     (
         |w| link(&w.stage.state_file(), &w.aside()),
+        "state_unusable",
         &["symbolic link"],
     ),
     (
         |w| mode(&w.stage.state_file(), 0o644),
+        "state_unusable",
         &["mode 0644", "chmod 0640"],
     ),
     (
@@ -75,6 +86,7 @@ const CASES: [(Damage, &[&str]); 13] = [
                 0o640,
             );
         },
+        "state_rollback",
         &[
             "generation 1 and its checkpoint at 9",
             "an older state file was put back",
@@ -86,18 +98,22 @@ const CASES: [(Damage, &[&str]); 13] = [
             let whole = fs::read(&path).unwrap();
             put(&path, whole.split_at(whole.len() / 2).0, 0o640);
         },
+        "state_corrupt",
         &["checkpoint", "corrupt"],
     ),
     (
         |w| fs::remove_file(w.stage.state_file()).unwrap(),
+        "state_missing",
         &["the state file is gone, but its checkpoint is there"],
     ),
     (
         |w| w.stage.set("transit.keyIdScope.clusterId", "cluster-2"),
+        "state_scope",
         &["clusterId", "is not the configured one"],
     ),
     (
         |w| w.stage.set("openbao.instanceId", "another-bao"),
+        "state_scope",
         &["openbaoInstanceId", "is not the configured one"],
     ),
 ];
@@ -109,11 +125,12 @@ async fn a_pair_that_cannot_be_trusted_ends_the_start_and_is_left_as_it_is() {
     let [Some(state), Some(checkpoint)] = world.stage.pair() else {
         panic!("there is no pair");
     };
-    for (damage, words) in CASES {
+    for (damage, class, words) in CASES {
         damage(&mut world);
         let before = prints(&world.stage);
         let ended = Provider::start(&world.stage).ended().await;
         assert_eq!(ended.code, Some(5), "{words:?}: {}", ended.text);
+        ended.failed(class);
         for word in [words, &["key-registry.json", "docs/recovery.md"]].concat() {
             assert!(ended.text.contains(word), "{word}: {}", ended.text);
         }
