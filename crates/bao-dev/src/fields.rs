@@ -229,6 +229,15 @@ fn list(value: &Value) -> Result<Value, String> {
     }
 }
 
+/// Whether the server has a route for a key or role of this name: word characters, and `-` and `.`
+/// between them.
+pub(crate) fn is_name(name: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.starts_with(word)
+        && name.ends_with(word)
+        && name.chars().all(|c| word(c) || matches!(c, '-' | '.'))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -299,5 +308,21 @@ mod tests {
                  path: [name]",
             ]
         );
+    }
+
+    #[test]
+    fn names_are_word_characters_with_inner_dashes_and_dots() {
+        for (name, good) in [
+            ("k8s-etcd", true),
+            ("a.b", true),
+            ("a", true),
+            ("-a", false),
+            ("a.", false),
+            ("", false),
+            ("a/b", false),
+            ("é", false),
+        ] {
+            assert_eq!(is_name(name), good, "{name:?}");
+        }
     }
 }

@@ -6,13 +6,11 @@ use std::time::Duration;
 use pace::{DurationError, parse_duration};
 use thiserror::Error;
 
-use crate::transit::is_key_name;
+use crate::fields::is_name;
+use crate::sys::is_reserved;
 
 /// A Unix socket's path has this much room beside its closing zero.
 const SOCKET_PATH_BYTES: usize = 107;
-
-/// First segments of paths that no secrets engine can be mounted at.
-const RESERVED: [&str; 4] = ["sys", "auth", "identity", "cubbyhole"];
 
 /// Why a value is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -73,7 +71,7 @@ pub fn interval(text: &str) -> Result<String, ValueError> {
 /// # Errors
 /// [`ValueError::Name`].
 pub fn name(text: &str) -> Result<String, ValueError> {
-    if is_key_name(text) {
+    if is_name(text) {
         Ok(text.to_owned())
     } else {
         Err(ValueError::Name)
@@ -85,11 +83,11 @@ pub fn name(text: &str) -> Result<String, ValueError> {
 /// # Errors
 /// [`ValueError::Mount`] and [`ValueError::ReservedMount`].
 pub fn mount(text: &str) -> Result<String, ValueError> {
-    if !text.split('/').all(is_key_name) {
+    if !text.split('/').all(is_name) {
         return Err(ValueError::Mount);
     }
-    let first = text.split('/').next().unwrap_or_default();
-    if RESERVED.contains(&first) {
+    if is_reserved(&format!("{text}/")) {
+        let first = text.split('/').next().unwrap_or_default();
         return Err(ValueError::ReservedMount(first.to_owned()));
     }
     Ok(text.to_owned())

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Config, Mount, Role};
 use crate::envelope::{Outcome, Refusal, Reply, sorted};
+use crate::fields::is_name;
 use crate::request::Operation;
 
 /// Serves a request; `path` is relative to the mount.
@@ -28,23 +29,22 @@ pub(crate) fn handle(
             let names: Vec<_> = mount.roles.keys().collect();
             Ok(Reply::Data(sorted([("keys", json!(names))]), Vec::new()))
         }
-        (["role", name], Read) => {
+        (["role", name], Read) if is_name(name) => {
             let role = mount.roles.get(&name.to_lowercase());
             Ok(role.map_or(Reply::Nothing, |role| Reply::Data(role.data(), Vec::new())))
         }
-        (["role", name], Update) => {
+        (["role", name], Update) if is_name(name) => {
             mount
                 .roles
                 .insert(name.to_lowercase(), Role::from_request(body)?);
             Ok(Reply::Nothing)
         }
-        (["role", name], Delete) => {
+        (["role", name], Delete) if is_name(name) => {
             mount.roles.remove(&name.to_lowercase());
             Ok(Reply::Nothing)
         }
-        (["config" | "role"] | ["role", _], _) => {
-            Err(Refusal::wrapped(405, "unsupported operation"))
-        }
+        (["config" | "role"], _) => Err(Refusal::wrapped(405, "unsupported operation")),
+        (["role", name], _) if is_name(name) => Err(Refusal::wrapped(405, "unsupported operation")),
         _ => Err(Refusal::wrapped(404, "unsupported path")),
     }
 }

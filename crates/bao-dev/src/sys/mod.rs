@@ -5,6 +5,7 @@ mod status;
 
 use serde_json::{Map, Value, json};
 
+pub(crate) use mounts::is_reserved;
 pub(crate) use status::{health, leader, seal_status};
 
 use crate::envelope::{Outcome, Refusal, Reply, sorted};

@@ -69,6 +69,9 @@ fn enable(namespace: &mut Namespace, auth: bool, path: &str, body: &Map<String, 
             format!("plugin not found in the catalog: {kind}"),
         ));
     }
+    if !auth && is_reserved(path) {
+        return Err(Refusal::plain(400, format!("cannot mount \"{path}\"")));
+    }
     if namespace.jwt.contains_key(path) && auth || namespace.transit.contains_key(path) && !auth {
         return Err(Refusal::plain(
             400,
@@ -85,6 +88,13 @@ fn enable(namespace: &mut Namespace, auth: bool, path: &str, body: &Map<String, 
             .insert(path.to_owned(), crate::transit::Mount::default());
     }
     Ok(Reply::Nothing)
+}
+
+/// Whether the path belongs to the server itself; `path` ends with a slash.
+pub(crate) fn is_reserved(path: &str) -> bool {
+    ["sys/", "auth/", "identity/", "cubbyhole/"]
+        .iter()
+        .any(|own| path.starts_with(own))
 }
 
 fn list(namespace: &Namespace, auth: bool) -> Map<String, Value> {

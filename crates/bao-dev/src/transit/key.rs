@@ -181,33 +181,9 @@ impl Key {
     }
 }
 
-/// Whether `name` can name a key: word characters, inner `-` and `.`.
-pub(crate) fn is_key_name(name: &str) -> bool {
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    name.starts_with(word)
-        && name.ends_with(word)
-        && name.chars().all(|c| word(c) || matches!(c, '-' | '.'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn key_names_are_word_characters_with_inner_dashes_and_dots() {
-        for (name, good) in [
-            ("k8s-etcd", true),
-            ("a.b", true),
-            ("a", true),
-            ("-a", false),
-            ("a.", false),
-            ("", false),
-            ("a/b", false),
-            ("é", false),
-        ] {
-            assert_eq!(is_key_name(name), good, "{name:?}");
-        }
-    }
 
     #[test]
     fn archived_versions_are_not_listed_and_come_back() {

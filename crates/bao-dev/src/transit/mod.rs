@@ -10,7 +10,7 @@ mod routes;
 
 use std::collections::BTreeMap;
 
-pub(crate) use key::{Cipher, Key, is_key_name};
+pub(crate) use key::{Cipher, Key};
 pub(crate) use routes::{handle, key_of_encrypt};
 
 /// One mounted engine.

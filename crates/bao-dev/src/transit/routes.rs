@@ -2,15 +2,14 @@
 
 use serde_json::{Map, Value};
 
-use super::key::is_key_name;
 use super::{Mount, decrypt, encrypt, manage};
 use crate::envelope::{Outcome, Refusal};
+use crate::fields::is_name;
 use crate::request::Operation;
 
 /// The key of an encrypt. Only there does the right policy depend on whether the key exists.
 pub(crate) fn key_of_encrypt(path: &str) -> Option<&str> {
-    path.strip_prefix("encrypt/")
-        .filter(|name| is_key_name(name))
+    path.strip_prefix("encrypt/").filter(|name| is_name(name))
 }
 
 /// Serves a request; `path` is relative to the mount, `now` is Unix seconds.
@@ -23,7 +22,7 @@ pub(crate) fn handle(
 ) -> Outcome {
     use Operation::{Delete, List, Read, Update};
     let segments: Vec<&str> = path.trim_end_matches('/').split('/').collect();
-    let key = |name: &&str| is_key_name(name);
+    let key = |name: &&str| is_name(name);
     match (segments.as_slice(), operation) {
         (["encrypt", name], Update) if key(name) => encrypt::encrypt(mount, name, body, now),
         (["decrypt", name], Update) if key(name) => decrypt::decrypt(mount, name, body),
@@ -60,15 +59,13 @@ pub(crate) fn handle(
 /// Paths that exist, whatever is done to them.
 fn is_known(segments: &[&str]) -> bool {
     match segments {
-        ["encrypt" | "decrypt" | "rewrap" | "backup" | "keys", name] => is_key_name(name),
+        ["encrypt" | "decrypt" | "rewrap" | "backup" | "keys", name] => is_name(name),
         [
             "keys",
             name,
             "rotate" | "config" | "trim" | "soft-delete" | "soft-delete-restore",
-        ] => is_key_name(name),
-        ["export", "encryption-key", name] | ["export", "encryption-key", name, _] => {
-            is_key_name(name)
-        }
+        ] => is_name(name),
+        ["export", "encryption-key", name] | ["export", "encryption-key", name, _] => is_name(name),
         ["keys" | "cache-config"] | ["config", "keys"] => true,
         _ => false,
     }

@@ -182,6 +182,11 @@ async fn t96(b: &Bench) {
         400,
         "must have at least one bound constraint when creating/updating a role",
     );
+    for name in ["a%20b", "-a", "a@b"] {
+        b.put_role(name, json!({}))
+            .await
+            .wrapped(404, "unsupported path");
+    }
 }
 
 async fn login_token(b: &Bench, role: &str) -> String {

@@ -316,6 +316,11 @@ async fn paths(b: &Bench) {
     b.get("transit/%2e%2e/keys/k1", Who::Root)
         .await
         .error(400, "relative paths not supported");
+    for own in ["sys", "auth/x", "identity", "cubbyhole"] {
+        b.root_post(&format!("sys/mounts/{own}"), json!({"type": "transit"}))
+            .await
+            .error(400, &format!("cannot mount \"{own}/\""));
+    }
 }
 
 async fn bodies(b: &Bench) {
