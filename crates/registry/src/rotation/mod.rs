@@ -140,6 +140,9 @@ struct Delay {
 enum Start {
     /// No accepted answer yet.
     Unjudged,
+    /// The registry was made from a single answer. A standby that was behind may have given
+    /// it, so the first newer version decides, whenever it is seen.
+    Born,
     /// The newest version is old, so other nodes write with it already.
     CatchingUp {
         key_id: KeyId,
@@ -252,7 +255,7 @@ impl Machine {
         if let (Some(created), true) = (first, self.standing.is_empty()) {
             let mut ledger = Ledger::new(&self.scope, now.wall, &[]);
             ledger.bootstrap(created);
-            self.start = Start::Over;
+            self.start = Start::Born;
             decision.records = Some(ledger.records);
             decision.transitions = ledger.transitions;
         }
@@ -329,6 +332,7 @@ impl Machine {
         let old = pending.filter(is_old);
         match (&mut self.start, old) {
             (Start::Over, _) => {}
+            (Start::Born, None) if pending.is_none() => {}
             (_, None) => self.start = Start::Over,
             (
                 Start::CatchingUp {

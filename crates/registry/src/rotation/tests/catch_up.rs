@@ -33,6 +33,46 @@ fn an_old_newest_version_is_promoted_before_the_first_healthy_status() {
 }
 
 #[test]
+fn a_registry_born_from_a_lagging_answer_catches_up() {
+    // (answers of the same laggard after the bootstrap, age of version 5, whether it is old)
+    for (lagging, age, old) in [
+        (0, OLD + 1, true),
+        (3, OLD + 1, true),
+        (0, OLD, false),
+        (3, OLD, false),
+    ] {
+        let mut bench = Bench::new();
+        bench.now.wall = created(5) + age - 30 * (lagging + 1);
+        for _ in 0..lagging {
+            bench.later(30).see(&key(1));
+            assert_eq!(bench.words(), [""; 0]);
+        }
+        bench.later(30).see_anew(&key(5));
+        if !old {
+            assert_eq!(bench.words(), [""; 0]);
+            assert_eq!(bench.last.ask, Ask::Nothing);
+            continue;
+        }
+        assert_eq!(bench.words(), ["catching_up"]);
+        for _ in 0..2 {
+            assert_eq!(bench.last.ask, Ask::Again(Duration::from_secs(2)));
+            bench.later(2).see_anew(&key(5));
+            assert_eq!(bench.words(), ["catching_up"]);
+        }
+        assert!(bench.pass_trial());
+        assert_eq!(bench.machine.findings(), []);
+        assert_eq!(
+            bench.table(),
+            "active 5, retired 4, retired 3, retired 2, retired 1"
+        );
+        bench.later(30).see(&key(6));
+        bench.now.wall += 10_000;
+        bench.later(30).see(&key(6));
+        assert_eq!(bench.words(), [""; 0], "only once in a process");
+    }
+}
+
+#[test]
 fn a_young_newest_version_takes_the_ordinary_way() {
     let mut bench = restarted(OLD);
     bench.see_anew(&key(2));
