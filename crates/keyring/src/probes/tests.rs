@@ -259,11 +259,23 @@ async fn a_key_with_a_past_is_not_recorded_and_the_grace_time_ends_the_process()
     assert!((12..=14).contains(&world.reads()), "{}", world.reads());
     world.pass(2).await;
     let ended = world.task.take().unwrap().await.unwrap();
-    let Err(Error::BootstrapTimeout { grace, reasons }) = ended else {
-        panic!("{ended:?}")
+    let Err(timeout) = ended else {
+        panic!("it ended without an error")
     };
+    assert_eq!(timeout.class(), "bootstrap_timeout", "no probe failed");
+    let Error::BootstrapTimeout { grace, reasons, .. } = timeout;
     assert_eq!(grace, Duration::from_secs(60));
     assert!(reasons.contains("registry_missing") && reasons.contains("docs/recovery.md"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_openbao_keeps_waiting_ends_with_the_class_of_its_answer() {
+    let mut world = World::new(Some(first()));
+    world.transit.script().down = Some(error(Class::Sealed));
+    world.start(settings());
+    world.pass(61).await;
+    let ended = world.task.take().unwrap().await.unwrap();
+    assert_eq!(ended.unwrap_err().class(), "openbao_sealed");
 }
 
 #[tokio::test(start_paused = true)]

@@ -78,6 +78,8 @@ async fn next_read(world: &World) -> Duration {
     let (start, reads) = (world.clock.now().mono, world.reads());
     while world.reads() == reads {
         sleep(Duration::from_millis(10)).await;
+        let waited = world.clock.now().mono.saturating_sub(start);
+        assert!(waited < Duration::from_secs(100), "no read");
     }
     world.clock.now().mono.saturating_sub(start)
 }
@@ -120,7 +122,7 @@ async fn repeated_questions_that_nobody_answers_are_held_back_by_the_breaker() {
 #[tokio::test(start_paused = true)]
 async fn tries_at_start_are_spread_so_that_no_fleet_asks_in_step() {
     let mut world = World::new(Some(first()));
-    world.transit.script().down = Some(error(Class::Sealed));
+    world.transit.script().metadata = Err(error(Class::Sealed));
     world.start(settings());
     world.pass(1).await;
     next_read(&world).await;
