@@ -5,11 +5,12 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bao_dev::testing::{Action, Fault};
 use kms_server::client::{Client, ClientError};
+use registry::{annotations::KEY_ID_HASH, key_id::KeyId, scope::Scope};
 use rustix::process::Signal;
 use tokio::{task::JoinSet, time::timeout};
 
@@ -135,6 +136,66 @@ async fn sigterm_lets_calls_in_flight_finish_and_leaves_nothing() {
     for event in ["process.signal", "socket.drained", "process.stopped"] {
         assert!(ended.text.contains(event), "{event}: {}", ended.text);
     }
+}
+
+const DECRYPTS: &str = "openbao_kms_grpc_in_flight{method=\"Decrypt\"}";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_waits_for_a_login_at_sigterm_gets_it_and_its_answer() {
+    let mut world = World::new().await;
+    world.stage.set("openbao.timeout", "4s");
+    world.stage.set("status.statusMaxStaleness", "10s");
+    let (provider, sealed) = world.with_data().await;
+    let mut client = provider.client().await;
+    let control = world.control();
+    control.fault(Fault::new(Action::Delay { ms: 1500 }).path("/v1/auth/jwt/login"));
+    control.tokens_revoke_all();
+    let call = tokio::spawn(async move { sealed.open(&mut client).await });
+    // The token is gone for whoever asks, so the login has begun when this page says so.
+    until("a lost token", async || {
+        let login = provider.ready().await.1["login"].to_string();
+        let waits = provider.metric(DECRYPTS).await == Some(1.0);
+        (waits && login.contains("no_token")).then_some(())
+    })
+    .await;
+    let ended = provider.terminated().await;
+    call.await.unwrap().unwrap();
+    assert!(ended.text.contains("process.stopped"), "{}", ended.text);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_that_nobody_waits_for_does_not_hold_up_the_end() {
+    let mut world = World::new().await;
+    world.stage.set("openbao.timeout", "4s");
+    world.stage.set("status.statusMaxStaleness", "10s");
+    let (provider, mut sealed) = world.with_data().await;
+    let scope = Scope {
+        provider_name: "openbao".into(),
+        cluster_id: "cluster-1".into(),
+        openbao_instance_id: "bao-tests".into(),
+        openbao_namespace: String::new(),
+        transit_mount_id: "transit-tests".into(),
+        key_lineage_id: "k8s-etcd-1".into(),
+    };
+    let unknown = KeyId::derive(&scope, 9, 1_700_000_000);
+    sealed.key_id = unknown.to_string();
+    sealed
+        .annotations
+        .insert(KEY_ID_HASH.into(), unknown.hash().into_bytes());
+    let mut client = provider.hurried_client().await;
+    world
+        .control()
+        .fault(Fault::new(Action::Hang).path("/v1/transit/keys/*"));
+    // Its key is looked for, by a task that has ten seconds; the caller has not.
+    sealed.open(&mut client).await.unwrap_err();
+    drop(client);
+    let began = Instant::now();
+    provider.terminated().await;
+    assert!(
+        began.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
