@@ -34,6 +34,10 @@ pub(crate) use memory::Sighting;
 /// when its caller names none. The client's own timeout usually ends it long before.
 const REFRESH_LIMIT: Duration = Duration::from_secs(10);
 
+/// After so many refreshes of its own that did not confirm a key_id, it counts as not derived:
+/// one key_id must not use up what the others need.
+const OWN_REFRESHES: u32 = 2;
+
 /// Why no version was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Miss {
@@ -96,11 +100,12 @@ impl Discovery {
         })
     }
 
-    /// Tells what a metadata probe has read and confirmed. Versions that discovery holds and
-    /// the reading does not derive are dropped; a single unconfirmed reading must not be
-    /// passed, as a standby that lags behind could take versions away by it.
+    /// Tells what an accepted metadata probe has read. Versions that it lists under another
+    /// creation second are dropped at once; those that it does not list, when three readings
+    /// at least two seconds apart agree, as a single one may come from a standby that lags.
     pub fn absorb(&self, metadata: &KeyMetadata) {
-        self.state().memory.replace(metadata);
+        let now = self.clock.now().mono;
+        self.state().memory.replace(metadata, now);
     }
 
     /// Finds the version that `key_id` names, by a refresh where nothing seen derives it.
@@ -113,7 +118,9 @@ impl Discovery {
         let arrival = self.state().begun;
         let mut seat = None;
         let mut last = 0;
+        let mut own = 0;
         loop {
+            self.second_sighting(key_id, enough, deadline).await?;
             let (number, mut outcome, errand) = {
                 let mut state = self.state();
                 let now = self.clock.now().mono;
@@ -121,7 +128,7 @@ impl Discovery {
                     return Ok(snapshot);
                 }
                 // What began before the caller came may have read what was true before.
-                if last > arrival && !state.memory.has_seen(key_id) {
+                if last > arrival && !state.memory.has_seen(key_id) || own >= OWN_REFRESHES {
                     state.memory.refuse(key_id, now);
                 }
                 if state.memory.is_refused(key_id, now) {
@@ -139,11 +146,41 @@ impl Discovery {
             let over = outcome.wait_for(Option::is_some);
             match timeout_at(deadline, over).await {
                 Err(_) => return Err(Miss::Refused(Refused::Deadline)),
-                Ok(Ok(result)) if *result == Some(Ok(())) => last = number,
+                Ok(Ok(result)) if *result == Some(Ok(())) => {
+                    last = number;
+                    own += u32::from(number > arrival);
+                }
                 // Failed, or its task is gone.
                 Ok(_) => return Err(Miss::NoRefresh),
             }
         }
+    }
+
+    /// Waits until a refresh can confirm what was seen once; too soon, it would be wasted. Who
+    /// has not that much time is told at once, and may come again.
+    async fn second_sighting(
+        &self,
+        key_id: &KeyId,
+        enough: Sighting,
+        deadline: Instant,
+    ) -> Result<(), Miss> {
+        let left = {
+            let mut state = self.state();
+            let now = self.clock.now().mono;
+            if state.memory.find(key_id, enough).is_some() || state.memory.is_refused(key_id, now) {
+                return Ok(());
+            }
+            state.memory.counts_in(key_id, now)
+        };
+        let Some(left) = left else {
+            return Ok(());
+        };
+        if Instant::now() + left >= deadline {
+            return Err(Miss::NoRefresh);
+        }
+        let _seat = self.room.sit().ok_or(Miss::Refused(Refused::Full))?;
+        tokio::time::sleep(left).await;
+        Ok(())
     }
 
     /// The refresh under way, or a new one, to be started, while the budget lasts.
@@ -197,7 +234,10 @@ impl Errand {
         match timeout_at(deadline, discovery.transit.read_key(options)).await {
             Ok(Ok(metadata)) => {
                 discovery.signals.live_success();
-                let new = discovery.state().memory.add(&metadata);
+                let new = discovery
+                    .state()
+                    .memory
+                    .add(&metadata, discovery.clock.now().mono);
                 if new > 0 {
                     tracing::info!(
                         operation = "decrypt",

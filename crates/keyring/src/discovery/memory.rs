@@ -7,7 +7,13 @@ use std::{
     time::Duration,
 };
 
-use registry::{key_id::KeyId, reading::KeyMetadata, scope::Scope, snapshot::Snapshot};
+use registry::{
+    confirm::{ANSWERS, APART},
+    key_id::KeyId,
+    reading::KeyMetadata,
+    scope::Scope,
+    snapshot::Snapshot,
+};
 
 /// Refreshes per window, whatever is asked for.
 pub(super) const REFRESHES: usize = 4;
@@ -22,13 +28,20 @@ pub(super) const DERIVED_MAX: usize = 16_384;
 pub(crate) enum Sighting {
     /// By one refresh.
     Once,
-    /// By two refreshes, each on a new connection, or by a metadata probe.
+    /// By two refreshes, each on a new connection and at least two seconds apart, or by an
+    /// accepted metadata probe. It is not what the registry calls confirmed, which takes
+    /// three answers: here it only opens what was sealed, and Transit has the last word.
     Confirmed,
 }
 
 struct Derived {
     key_id: KeyId,
     sighting: Sighting,
+    /// When a refresh saw it first.
+    first: Duration,
+    /// How many accepted probes in a row did not list it, each well apart from the last.
+    absent: u32,
+    last_absent: Option<Duration>,
     /// Made when first asked for: few of the versions of a long-lived key ever are.
     snapshot: Option<Arc<Snapshot>>,
 }
@@ -46,6 +59,20 @@ pub(super) struct Memory {
     refused_order: VecDeque<(Duration, KeyId)>,
     /// When the last refreshes began, oldest first.
     refreshes: VecDeque<Duration>,
+}
+
+impl Derived {
+    /// An accepted probe lists no such version. Returns whether that is to be believed: a
+    /// standby that lags behind says the same, and its answer is accepted where the records
+    /// end before the version.
+    fn is_gone(&mut self, now: Duration) -> bool {
+        let apart = |last: Duration| now.saturating_sub(last) >= APART;
+        if self.last_absent.is_none_or(apart) {
+            self.absent = self.absent.saturating_add(1);
+            self.last_absent = Some(now);
+        }
+        self.absent >= ANSWERS
+    }
 }
 
 impl Memory {
@@ -80,33 +107,52 @@ impl Memory {
         self.index.contains_key(key_id)
     }
 
-    /// What one refresh read. Only adds: a standby that lags behind must not take away.
-    /// Returns how many versions are new.
-    pub(super) fn add(&mut self, metadata: &KeyMetadata) -> usize {
-        self.learn(metadata, false)
+    /// How long until a second sighting of `key_id` counts; `None` when it counts already, or
+    /// when there was no first one.
+    pub(super) fn counts_in(&self, key_id: &KeyId, now: Duration) -> Option<Duration> {
+        let derived = self.derived.get(self.index.get(key_id)?)?;
+        let left = derived.first.saturating_add(APART).saturating_sub(now);
+        Some(left).filter(|left| !left.is_zero())
     }
 
-    /// What a metadata probe confirmed: what it does not derive is dropped.
-    pub(super) fn replace(&mut self, metadata: &KeyMetadata) -> usize {
+    /// What one refresh read. Only adds: a standby that lags behind must not take away.
+    /// Returns how many versions are new.
+    pub(super) fn add(&mut self, metadata: &KeyMetadata, now: Duration) -> usize {
+        self.learn(metadata, false, now)
+    }
+
+    /// What an accepted metadata probe read. A version with another creation second is
+    /// dropped at once, one that is merely absent after three such probes.
+    pub(super) fn replace(&mut self, metadata: &KeyMetadata, now: Duration) -> usize {
         let Self { derived, index, .. } = self;
         derived.retain(|(version, created), entry| {
-            let stays = metadata.creation_times.get(version) == Some(created);
+            let stays = match metadata.creation_times.get(version) {
+                Some(found) if found == created => {
+                    entry.absent = 0;
+                    entry.last_absent = None;
+                    true
+                }
+                Some(_) => false,
+                None => !entry.is_gone(now),
+            };
             if !stays {
                 index.remove(&entry.key_id);
             }
             stays
         });
-        self.learn(metadata, true)
+        self.learn(metadata, true, now)
     }
 
-    fn learn(&mut self, metadata: &KeyMetadata, confirmed: bool) -> usize {
+    fn learn(&mut self, metadata: &KeyMetadata, confirmed: bool, now: Duration) -> usize {
         let before = self.derived.len();
         let times = metadata.creation_times.iter().rev();
         let sane = |(version, created): &(&u64, &i64)| **version >= 1 && **created > 0;
         for (&version, &created) in times.filter(sane).take(DERIVED_MAX) {
             let at = (version, created);
             if let Some(known) = self.derived.get_mut(&at) {
-                known.sighting = Sighting::Confirmed;
+                if confirmed || now.saturating_sub(known.first) >= APART {
+                    known.sighting = Sighting::Confirmed;
+                }
                 continue;
             }
             if self.derived.len() >= DERIVED_MAX {
@@ -122,6 +168,9 @@ impl Memory {
             let derived = Derived {
                 key_id,
                 sighting,
+                first: now,
+                absent: 0,
+                last_absent: None,
                 snapshot: None,
             };
             self.derived.insert(at, derived);

@@ -15,6 +15,14 @@ fn refreshes(rig: &Rig) -> usize {
     rig.transit.asked().iter().filter(is_refresh).count()
 }
 
+/// Three probes that list nothing above version 3.
+async fn absence(rig: &Rig) {
+    for _ in 0..3 {
+        rig.keyring.discovery().absorb(&metadata(&[3]));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_version_that_the_metadata_derive_is_served_and_kept() {
     let rig = rig();
@@ -208,12 +216,29 @@ async fn a_rejected_version_is_served_when_two_refreshes_derive_it_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rejected_version_that_is_not_confirmed_leaves_refreshes_for_others() {
+    let rig = rig();
+    rig.transit.script().metadata = Ok(metadata(&[2, 3]));
+    let call = rig.spawn(request(2, b"?"), soon());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    rig.transit.script().metadata = Ok(metadata(&[3]));
+    assert_eq!(call.await.unwrap(), Err(Error::KeyVersionRemoved));
+    for _ in 0..50 {
+        let again = rig.decrypt(request(2, b"?")).await;
+        assert_eq!(again, Err(Error::KeyVersionRemoved));
+    }
+    assert_eq!(refreshes(&rig), 2);
+    rig.transit.script().metadata = Ok(metadata(&[3, 4]));
+    assert_eq!(rig.decrypt(request(4, b"new")).await.unwrap(), b"new");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rejected_version_is_served_when_a_probe_confirms_it_and_stays_out_otherwise() {
     let rig = rig();
     rig.keyring.discovery().absorb(&metadata(&[2, 3]));
     assert_eq!(rig.decrypt(request(2, b"back")).await.unwrap(), b"back");
     assert_eq!(refreshes(&rig), 0);
-    rig.keyring.discovery().absorb(&metadata(&[3]));
+    absence(&rig).await;
     rig.transit.script().down = Some(error(Class::Unavailable));
     assert_eq!(
         rig.decrypt(request(2, b"?")).await,
@@ -227,6 +252,8 @@ async fn what_a_probe_no_longer_derives_is_dropped() {
     rig.transit.script().metadata = Ok(metadata(&[3, 4]));
     assert!(rig.decrypt(request(4, b"new")).await.is_ok());
     rig.keyring.discovery().absorb(&metadata(&[3]));
+    assert!(rig.decrypt(request(4, b"new")).await.is_ok(), "once");
+    absence(&rig).await;
     rig.transit.script().metadata = Ok(metadata(&[3]));
     assert_eq!(
         rig.decrypt(request(4, b"new")).await,
