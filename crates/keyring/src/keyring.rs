@@ -13,8 +13,9 @@ use registry::scope::Scope;
 use secret::SecretBytes;
 use tokio::time::Instant;
 
+pub use crate::crew::Driver;
 use crate::{
-    crew::{Driver, crew},
+    crew::crew,
     discovery::Discovery,
     kms::{DecryptRequest, Encrypted, Error, Kms, Status},
     lanes::Lanes,
@@ -29,6 +30,9 @@ use crate::{
 
 /// How many distinct Decrypts may wait, for a lane or for a metadata refresh.
 const DECRYPTS_WAITING_MAX: usize = 4096;
+
+/// How many Decrypt callers may wait in all, those included who share a call of others.
+const CALLERS_WAITING_MAX: usize = 16_384;
 
 /// Validated configuration of this room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +103,7 @@ impl Keyring {
                 view: Arc::clone(&view),
                 discovery,
                 sharing,
+                crowd: Room::new(CALLERS_WAITING_MAX),
             },
             metrics: Metrics::new(registry),
             view,
@@ -162,7 +167,7 @@ impl Kms for Keyring {
         deadline: Instant,
     ) -> BoxFuture<'_, Result<SecretBytes, Error>> {
         Box::pin(async move {
-            let outcome = self.opening.decrypt(&request, deadline).await;
+            let outcome = self.opening.decrypt(request, deadline).await;
             let opened = outcome.inspect_err(|error| self.count(Method::Decrypt, error))?;
             if opened.in_registry {
                 let wall = self.clock.now().wall;

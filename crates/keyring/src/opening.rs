@@ -21,6 +21,7 @@ use crate::{
     kms::{DecryptRequest, Error},
     sharing::{Fingerprint, Sharing},
     view::View,
+    waiting::Room,
 };
 
 /// What the registry says to a key_id.
@@ -50,6 +51,8 @@ pub(crate) struct Opening {
     pub(crate) discovery: Arc<Discovery>,
     /// The way to Transit.
     pub(crate) sharing: Sharing,
+    /// A seat for everybody who waits for anything, also for a call that others began.
+    pub(crate) crowd: Arc<Room>,
 }
 
 impl Opening {
@@ -60,13 +63,16 @@ impl Opening {
     /// annotations against the record, ciphertext prefix, Transit.
     pub(crate) async fn decrypt(
         &self,
-        request: &DecryptRequest,
+        request: DecryptRequest,
         deadline: Instant,
     ) -> Result<Opened, Error> {
         let key_id = KeyId::parse(&request.key_id).map_err(|_| Error::KeyIdMalformed)?;
-        let (snapshot, in_registry) = self.version(&key_id, request, deadline).await?;
-        let item = check(request, &snapshot)?;
-        let fingerprint = Fingerprint::of(request);
+        let (snapshot, in_registry) = self.version(&key_id, &request, deadline).await?;
+        let item = check(&request, &snapshot)?;
+        let fingerprint = Fingerprint::of(&request);
+        // Thousands may wait now, and the annotations of each can be 32 KiB.
+        drop(request);
+        let _seat = self.crowd.sit().ok_or(Error::WaitingRoomFull)?;
         let answer = self.sharing.decrypt(fingerprint, &item, deadline).await;
         let plaintext = answer.map_err(in_the_callers_terms)?;
         // Encrypt takes no empty plaintext, so no ciphertext of ours holds one.
@@ -96,7 +102,9 @@ impl Opening {
         if !names_key_id(&request.annotations, key_id) {
             return Err(otherwise);
         }
+        let seat = self.crowd.sit().ok_or(Error::WaitingRoomFull)?;
         let found = self.discovery.search(key_id, enough, deadline).await;
+        drop(seat);
         // The probes may have published a record meanwhile; it has the last word.
         match (self.look_up(key_id), found) {
             (Lookup::Serve(snapshot), _) => Ok((snapshot, true)),

@@ -3,7 +3,7 @@
 //! The API server does not do this: a cold start asks for the same few seeds from up to a
 //! hundred places at once. Nobody leads and nobody follows; the call belongs to all who wait
 //! for it, runs in a task of its own, and ends with the last of them. Who joins takes no seat
-//! in the waiting room; how many can join is bounded by the streams of the connections.
+//! in the waiting room before the lanes; all callers together have a larger one.
 
 use std::{
     collections::HashMap,

@@ -115,6 +115,7 @@ impl Rig {
         assert_eq!(sealing.places.load(), (SETTINGS.max_encrypt, 0), "encrypt");
         let load = self.keyring.opening.sharing.load();
         assert_eq!(load, (0, 0, 0, 0), "calls, lanes, queue, seats");
+        assert_eq!(self.keyring.opening.crowd.taken(), 0, "callers");
         assert_eq!(self.transit.flights().0, 0, "requests in flight");
     }
 }

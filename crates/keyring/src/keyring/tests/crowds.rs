@@ -352,6 +352,29 @@ async fn the_waiting_room_holds_4096_distinct_decrypts_and_followers_need_no_sea
 }
 
 #[tokio::test(start_paused = true)]
+async fn at_most_16384_callers_wait_those_included_who_share_a_call() {
+    let rig = rig();
+    rig.transit.script().latency = millis(500);
+    let seed = request(1, b"seed");
+    let calls: Vec<_> = (0..16_384)
+        .map(|_| rig.spawn(seed.clone(), soon()))
+        .collect();
+    tokio::time::sleep(millis(1)).await;
+    for over in [seed.clone(), request(1, b"another")] {
+        let start = Instant::now();
+        assert_eq!(rig.decrypt(over).await, Err(Error::WaitingRoomFull));
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+    rig.assert_counted(r#"grpc_concurrency_rejections_total{method="Decrypt"} 2"#);
+    for call in calls {
+        assert!(call.await.unwrap().is_ok());
+    }
+    assert_eq!(rig.transit.count(), 1);
+    rig.assert_idle();
+    assert_eq!(rig.decrypt(seed).await.unwrap(), b"seed");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_leaves_the_queue_is_not_sent_and_gives_the_seat_back() {
     let rig = rig();
     rig.transit.script().latency = millis(100);
