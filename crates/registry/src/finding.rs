@@ -99,7 +99,9 @@ pub enum Finding {
     )]
     UpsertMissing,
     /// The key is denied, confirmed.
-    #[error("reading the Transit key is denied; check transit.keyName and transit.mountPath, then the policy")]
+    #[error(
+        "reading the Transit key is denied; check transit.keyName and transit.mountPath, then the policy"
+    )]
     KeyDenied,
     /// The key is not there, confirmed.
     #[error(
