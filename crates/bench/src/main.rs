@@ -11,9 +11,11 @@ use std::{error::Error, io::Write as _, path::PathBuf, sync::Arc, time::Duration
 use clap::Parser;
 use serde_json::{Value, json};
 
+use ::stage::process::{Holdings, Process};
+
 use crate::{
     load::{Call, Measured},
-    stage::{Process, Stage},
+    stage::Stage,
 };
 
 const CONCURRENCIES: [usize; 3] = [1, 16, 64];
@@ -47,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn measure(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let length = Duration::from_secs(arguments.seconds);
     let stage = Stage::set().await?;
-    let idle = stage.provider.resident()?;
+    let idle = stage.provider.holdings()?.resident_kib;
     let floor = load::client(&stage.floor_socket).await?;
     let mut provider = load::client(&stage.provider_socket).await?;
     let sealed = Arc::new(load::ciphertexts(&mut provider, CIPHERTEXTS).await?);
@@ -131,10 +133,15 @@ fn line(row: &Value) -> String {
 }
 
 fn summary(provider: &Process, idle: u64, healthy: Duration) -> Result<Value, Box<dyn Error>> {
+    let Holdings {
+        resident_kib,
+        threads,
+        ..
+    } = provider.holdings()?;
     Ok(json!({
         "resident_idle_kib": idle,
-        "resident_after_load_kib": provider.resident()?,
-        "threads": provider.threads()?,
+        "resident_after_load_kib": resident_kib,
+        "threads": threads,
         "start_to_healthy_ms": healthy.as_millis(),
     }))
 }
