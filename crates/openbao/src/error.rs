@@ -36,7 +36,8 @@ pub enum Class {
 }
 
 /// A failed call. Its text names what was asked and what came back in our own
-/// words; it never holds server text, addresses, tokens or ciphertext.
+/// words; it never holds server text, addresses, tokens or ciphertext. Which endpoint it was is
+/// in the log event `openbao.request` of each attempt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{operation}: {reason}")]
 pub struct Error {

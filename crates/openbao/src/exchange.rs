@@ -199,6 +199,7 @@ impl Exchange {
         self.remember(route.endpoint, outcome.as_ref().err());
         self.report(
             request.operation,
+            route.endpoint,
             outcome.as_ref().err(),
             took,
             id.as_deref(),
@@ -254,6 +255,7 @@ impl Exchange {
     fn report(
         &self,
         operation: Operation,
+        endpoint: usize,
         fault: Option<&Fault>,
         took: Duration,
         id: Option<&str>,
@@ -262,9 +264,11 @@ impl Exchange {
         self.metrics.request(operation, status, took);
         let operation = operation.as_str();
         let duration_ms = pace::millis(took);
+        let endpoint = self.transport.name(endpoint);
         match fault {
             None => tracing::debug!(
                 openbao_operation = operation,
+                endpoint,
                 status,
                 duration_ms,
                 openbao_request_id = id,
@@ -272,6 +276,7 @@ impl Exchange {
             ),
             Some(fault) => tracing::warn!(
                 openbao_operation = operation,
+                endpoint,
                 status,
                 error_class = status,
                 http_status = fault.status,

@@ -103,6 +103,12 @@ impl Transport for HttpTransport {
         self.endpoints.len()
     }
 
+    fn name(&self, endpoint: usize) -> &str {
+        self.endpoints
+            .get(endpoint)
+            .map_or("unknown", Authority::as_str)
+    }
+
     fn send<'a>(
         &'a self,
         request: &'a Request,

@@ -84,6 +84,9 @@ impl Reply {
     }
 }
 
+/// What the log calls the endpoints.
+const NAMES: [&str; 3] = ["bao-0.test:8200", "bao-1.test:8200", "bao-2.test:8200"];
+
 type Handler = Box<dyn FnMut(&Sent) -> Reply + Send>;
 
 /// A transport whose server is a closure.
@@ -122,6 +125,10 @@ impl Fake {
 impl Transport for Fake {
     fn endpoints(&self) -> usize {
         self.endpoints
+    }
+
+    fn name(&self, endpoint: usize) -> &str {
+        NAMES[endpoint]
     }
 
     fn send<'a>(

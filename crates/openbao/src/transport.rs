@@ -67,10 +67,13 @@ pub(crate) enum Failure {
     },
 }
 
-/// Carries requests. Implemented by the HTTPS client and by a scripted fake.
-pub(crate) trait Transport: Send + Sync + 'static {
+/// Carries requests. Implemented by the HTTPS client and by fakes.
+pub trait Transport: Send + Sync + 'static {
     /// How many endpoints there are; at least one.
     fn endpoints(&self) -> usize;
+
+    /// `host:port` of an endpoint, for our own log: of several nodes, which one it was.
+    fn name(&self, endpoint: usize) -> &str;
 
     /// Sends one request and reads the whole answer, following nothing and retrying nothing
     /// that may have reached the server. Over by `route.until`.

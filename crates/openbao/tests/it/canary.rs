@@ -158,12 +158,21 @@ async fn planted_secrets_and_server_text_never_come_out() {
     }
     assert!(log.contains("openbao_request_id"));
     assert!(log.contains("\"DEBUG\"") && log.contains("\"TRACE\""));
-    // Libraries may name the address at debug level; we never do.
+    // The log is the operator's: of several endpoints it says which one was asked. What callers
+    // and pages get to see never does. (Libraries may name the address at debug level.)
+    let address = rig.server.address().strip_prefix("https://").unwrap();
+    assert!(log.contains(&format!("\"endpoint\":\"{address}\"")));
+    let (host, _port) = address.split_once(':').unwrap();
     let ours = log
         .lines()
         .filter(|line| line.contains("\"target\":\"openbao"));
-    let address = rig.server.address().strip_prefix("https://").unwrap();
-    assert!(!ours.collect::<String>().contains(address));
+    for line in ours.filter(|line| !line.contains("openbao.request")) {
+        // Not only of this server: events of other tests come in here, too.
+        assert!(!line.contains(host), "{line}");
+    }
+    for text in &texts {
+        assert!(!text.contains(host), "{text}");
+    }
     texts.push(log);
     let (_, signature) = jwt.rsplit_once('.').unwrap();
     let encoded = STANDARD.encode(PLAINTEXT);
