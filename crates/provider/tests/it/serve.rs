@@ -1,11 +1,11 @@
 //! The whole provider as a process, on its bad days: against an OpenBao of the test's own, with
 //! the real socket, files, signals, logs and exit codes.
 
-mod stage;
+pub(crate) mod stage;
 
-mod world;
+pub(crate) mod world;
 
-mod child;
+pub(crate) mod child;
 
 mod absence;
 

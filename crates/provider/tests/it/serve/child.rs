@@ -25,7 +25,7 @@ use super::{
 };
 
 /// A provider process. It is killed when the value is dropped, also by a panic.
-pub(super) struct Provider {
+pub(crate) struct Provider {
     process: Mutex<Child>,
     socket: PathBuf,
     lines: Arc<Mutex<Vec<String>>>,
@@ -33,18 +33,18 @@ pub(super) struct Provider {
 }
 
 /// How a process ended.
-pub(super) struct Ended {
+pub(crate) struct Ended {
     /// `None` when a signal ended it.
-    pub(super) code: Option<i32>,
-    pub(super) signal: Option<i32>,
+    pub(crate) code: Option<i32>,
+    pub(crate) signal: Option<i32>,
     /// All of standard error.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 impl Ended {
     /// The one line that says why it ended, which is the last.
     #[track_caller]
-    pub(super) fn failed(&self, class: &str) -> Value {
+    pub(crate) fn failed(&self, class: &str) -> Value {
         let lines = self.text.lines();
         let ends = lines
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
@@ -61,13 +61,13 @@ impl Ended {
 
 impl Provider {
     /// Writes the stage's configuration and starts `serve` with it.
-    pub(super) fn start(stage: &Stage) -> Self {
+    pub(crate) fn start(stage: &Stage) -> Self {
         stage.write_config();
         Self::start_as_it_is(stage)
     }
 
     /// Starts `serve` with whatever lies where the configuration should be.
-    pub(super) fn start_as_it_is(stage: &Stage) -> Self {
+    pub(crate) fn start_as_it_is(stage: &Stage) -> Self {
         let mut command = crate::program(&["serve", "--config"]);
         command.arg(stage.config_file());
         Self::run(command, stage)
@@ -77,7 +77,7 @@ impl Provider {
         Self::run_with(command, stage, Stdio::null())
     }
 
-    pub(super) fn run_with(mut command: Command, stage: &Stage, input: Stdio) -> Self {
+    pub(crate) fn run_with(mut command: Command, stage: &Stage, input: Stdio) -> Self {
         let mut process = command
             .stdin(input)
             .stdout(Stdio::null())
@@ -101,13 +101,13 @@ impl Provider {
         }
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let id = self.process.lock().unwrap().id();
         kill_process(Pid::from_raw(id.try_into().unwrap()).unwrap(), signal).unwrap();
     }
 
     /// Waits until it has ended by itself.
-    pub(super) async fn ended(mut self) -> Ended {
+    pub(crate) async fn ended(mut self) -> Ended {
         let status = until("the end of the process", async || {
             self.process.lock().unwrap().try_wait().unwrap()
         })
@@ -121,7 +121,7 @@ impl Provider {
     }
 
     /// SIGTERM; it has to end with 0 and take its socket with it.
-    pub(super) async fn terminated(self) -> Ended {
+    pub(crate) async fn terminated(self) -> Ended {
         self.signal(Signal::TERM);
         let socket = self.socket.clone();
         let ended = self.ended().await;
@@ -131,23 +131,23 @@ impl Provider {
     }
 
     /// SIGKILL, as a crash.
-    pub(super) async fn killed(self) {
+    pub(crate) async fn killed(self) {
         self.signal(Signal::KILL);
         assert_eq!(self.ended().await.signal, Some(9));
     }
 
-    pub(super) fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         self.process.lock().unwrap().try_wait().unwrap().is_none()
     }
 
     /// Everything on standard error so far.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.join("\n")
     }
 
     /// The log lines of one event so far.
-    pub(super) fn events(&self, name: &str) -> Vec<Value> {
+    pub(crate) fn events(&self, name: &str) -> Vec<Value> {
         let lines = self.lines.lock().unwrap();
         lines
             .iter()
@@ -157,7 +157,7 @@ impl Provider {
     }
 
     /// Waits for a line of event `name` whose `field` contains `text`.
-    pub(super) async fn logged(&self, name: &str, field: &str, text: &str) -> Value {
+    pub(crate) async fn logged(&self, name: &str, field: &str, text: &str) -> Value {
         until(&format!("{name} with {field} {text}"), async || {
             assert!(self.is_running(), "it ended: {}", self.text());
             let said = |line: &Value| line[field].as_str().is_some_and(|v| v.contains(text));
@@ -166,12 +166,12 @@ impl Provider {
         .await
     }
 
-    pub(super) async fn try_client(&self) -> Result<Client, ClientError> {
+    pub(crate) async fn try_client(&self) -> Result<Client, ClientError> {
         Client::connect(&self.socket, Duration::from_secs(5)).await
     }
 
     /// A connection, as soon as it listens.
-    pub(super) async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         until("a socket that answers", async || {
             assert!(self.is_running(), "it ended: {}", self.text());
             self.try_client().await.ok()
@@ -180,13 +180,13 @@ impl Provider {
     }
 
     /// A connection whose calls may take a second and a half, for calls that fail late.
-    pub(super) async fn hurried_client(&self) -> Client {
+    pub(crate) async fn hurried_client(&self) -> Client {
         Client::connect(&self.socket, Duration::from_millis(1500))
             .await
             .unwrap()
     }
 
-    pub(super) async fn status(&self) -> StatusResponse {
+    pub(crate) async fn status(&self) -> StatusResponse {
         let status = self.client().await.status().await.unwrap();
         assert_eq!(status.version, "v2");
         match status.healthz.as_str() {
@@ -198,7 +198,7 @@ impl Provider {
     }
 
     /// Waits for a healthy Status and gives its key_id.
-    pub(super) async fn healthy(&self) -> String {
+    pub(crate) async fn healthy(&self) -> String {
         until("a healthy Status", async || {
             let status = self.status().await;
             (status.healthz == "ok").then_some(status.key_id)
@@ -207,7 +207,7 @@ impl Provider {
     }
 
     /// Waits until `/ready` is 503 for `reason`, and Status unhealthy with it.
-    pub(super) async fn unhealthy(&self, reason: &str) {
+    pub(crate) async fn unhealthy(&self, reason: &str) {
         until(&format!("unhealthy for {reason}"), async || {
             let (code, body) = self.ready().await;
             let named = body["reasons"]
@@ -220,19 +220,19 @@ impl Provider {
         assert_eq!(self.status().await.healthz, "unhealthy");
     }
 
-    pub(super) async fn ready(&self) -> (u16, Value) {
+    pub(crate) async fn ready(&self) -> (u16, Value) {
         let answer = self.http("health", "GET", "/ready").await;
         (answer.code, serde_json::from_str(&answer.body).unwrap())
     }
 
-    pub(super) async fn metrics(&self) -> String {
+    pub(crate) async fn metrics(&self) -> String {
         let answer = self.http("metrics", "GET", "/metrics").await;
         assert_eq!(answer.code, 200);
         answer.body
     }
 
     /// The value of one sample, named with all its labels.
-    pub(super) async fn metric(&self, sample: &str) -> Option<f64> {
+    pub(crate) async fn metric(&self, sample: &str) -> Option<f64> {
         let text = self.metrics().await;
         let line = text
             .lines()
@@ -240,7 +240,7 @@ impl Provider {
         line.map(|value| value.parse().unwrap())
     }
 
-    pub(super) async fn http(&self, purpose: &str, method: &str, path: &str) -> Answer {
+    pub(crate) async fn http(&self, purpose: &str, method: &str, path: &str) -> Answer {
         let line = self.logged("admin.listening", "purpose", purpose).await;
         let address = line["address"].as_str().unwrap();
         let talk = async {
@@ -280,8 +280,8 @@ impl Drop for Provider {
 }
 
 /// An HTTP answer.
-pub(super) struct Answer {
-    pub(super) code: u16,
-    pub(super) head: String,
-    pub(super) body: String,
+pub(crate) struct Answer {
+    pub(crate) code: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }

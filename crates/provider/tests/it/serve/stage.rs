@@ -32,7 +32,7 @@ impl Drop for SocketDirectory {
 }
 
 /// What one provider needs on disk. Removed with the value.
-pub(super) struct Stage {
+pub(crate) struct Stage {
     home: TempDir,
     sockets: SocketDirectory,
     config: Value,
@@ -40,7 +40,7 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Everything in order, with probes fast enough for a test.
-    pub(super) fn new(address: &str, server_name: &str, ca: &str, jwt: &str) -> Self {
+    pub(crate) fn new(address: &str, server_name: &str, ca: &str, jwt: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         let sockets = SocketDirectory::new();
         let place = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
@@ -93,63 +93,63 @@ impl Stage {
     }
 
     /// Sets one field by its dotted path; to be called before the start.
-    pub(super) fn set(&mut self, field: &str, value: impl Into<Value>) {
+    pub(crate) fn set(&mut self, field: &str, value: impl Into<Value>) {
         let pointer = format!("/{}", field.replace('.', "/"));
         let (parent, name) = pointer.rsplit_once('/').unwrap();
         self.config.pointer_mut(parent).unwrap()[name] = value.into();
     }
 
     /// Writes the configuration and gives its path. Every JSON document is a YAML document.
-    pub(super) fn write_config(&self) -> PathBuf {
+    pub(crate) fn write_config(&self) -> PathBuf {
         let text = serde_json::to_string_pretty(&self.config).unwrap();
         put(&self.config_file(), &text, 0o640);
         self.config_file()
     }
 
-    pub(super) fn config_file(&self) -> PathBuf {
+    pub(crate) fn config_file(&self) -> PathBuf {
         self.home.path().join("config.yaml")
     }
 
-    pub(super) fn jwt_file(&self) -> PathBuf {
+    pub(crate) fn jwt_file(&self) -> PathBuf {
         self.home.path().join("token")
     }
 
-    pub(super) fn ca_file(&self) -> PathBuf {
+    pub(crate) fn ca_file(&self) -> PathBuf {
         self.home.path().join("ca.crt")
     }
 
-    pub(super) fn state_file(&self) -> PathBuf {
+    pub(crate) fn state_file(&self) -> PathBuf {
         self.home.path().join("state/key-registry.json")
     }
 
-    pub(super) fn checkpoint_file(&self) -> PathBuf {
+    pub(crate) fn checkpoint_file(&self) -> PathBuf {
         self.home.path().join("state/key-registry.json.checkpoint")
     }
 
-    pub(super) fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.sockets.0.join("kms.sock")
     }
 
     /// The bytes of both files of the state pair; `None` for one that is not there.
-    pub(super) fn pair(&self) -> [Option<Vec<u8>>; 2] {
+    pub(crate) fn pair(&self) -> [Option<Vec<u8>>; 2] {
         [self.state_file(), self.checkpoint_file()].map(|path| fs::read(path).ok())
     }
 }
 
 /// Writes a file with exactly these permission bits, at once as a whole.
-pub(super) fn put(path: &Path, content: impl AsRef<[u8]>, bits: u32) {
+pub(crate) fn put(path: &Path, content: impl AsRef<[u8]>, bits: u32) {
     let beside = path.with_extension("new");
     fs::write(&beside, content).unwrap();
     mode(&beside, bits);
     fs::rename(&beside, path).unwrap();
 }
 
-pub(super) fn mode(path: &Path, bits: u32) {
+pub(crate) fn mode(path: &Path, bits: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(bits)).unwrap();
 }
 
 /// Puts `path` into the directory `aside` and a symlink to it in its place.
-pub(super) fn link(path: &Path, aside: &Path) {
+pub(crate) fn link(path: &Path, aside: &Path) {
     let aside = aside.join("elsewhere");
     fs::copy(path, &aside).unwrap();
     fs::remove_file(path).unwrap();

@@ -16,16 +16,16 @@ use tonic::Code;
 use super::{child::Provider, stage::Stage};
 
 /// How long a test waits for something that has to happen; a busy machine is slow.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(super) struct World {
-    pub(super) bao: DevServer,
-    pub(super) stage: Stage,
+pub(crate) struct World {
+    pub(crate) bao: DevServer,
+    pub(crate) stage: Stage,
     aside: TempDir,
 }
 
 impl World {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let bao = DevServer::start(Options::default()).await.unwrap();
         let stage = Stage::new(bao.address(), bao.server_name(), bao.ca_pem(), bao.jwt());
         let aside = tempfile::tempdir().unwrap();
@@ -33,30 +33,30 @@ impl World {
     }
 
     /// A directory for what does not belong to the provider.
-    pub(super) fn aside(&self) -> PathBuf {
+    pub(crate) fn aside(&self) -> PathBuf {
         self.aside.path().to_owned()
     }
 
-    pub(super) fn control(&self) -> &Control {
+    pub(crate) fn control(&self) -> &Control {
         self.bao.control()
     }
 
     /// A provider that is healthy.
-    pub(super) async fn healthy(&self) -> Provider {
+    pub(crate) async fn healthy(&self) -> Provider {
         let provider = Provider::start(&self.stage);
         provider.healthy().await;
         provider
     }
 
     /// A healthy provider, and something that it encrypted.
-    pub(super) async fn with_data(&self) -> (Provider, Sealed) {
+    pub(crate) async fn with_data(&self) -> (Provider, Sealed) {
         let provider = self.healthy().await;
         let sealed = Sealed::make(&mut provider.client().await).await;
         (provider, sealed)
     }
 
     /// A state pair with one promoted key behind it and data under it, and nobody running.
-    pub(super) async fn with_past(&self) -> Sealed {
+    pub(crate) async fn with_past(&self) -> Sealed {
         let (provider, sealed) = self.with_data().await;
         provider.terminated().await;
         sealed
@@ -65,26 +65,26 @@ impl World {
 
 /// A ciphertext and what it has to decrypt to.
 #[derive(Clone)]
-pub(super) struct Sealed {
-    pub(super) ciphertext: Vec<u8>,
-    pub(super) key_id: String,
-    pub(super) annotations: HashMap<String, Vec<u8>>,
-    pub(super) plaintext: Vec<u8>,
+pub(crate) struct Sealed {
+    pub(crate) ciphertext: Vec<u8>,
+    pub(crate) key_id: String,
+    pub(crate) annotations: HashMap<String, Vec<u8>>,
+    pub(crate) plaintext: Vec<u8>,
 }
 
 impl Sealed {
-    pub(super) async fn make(client: &mut Client) -> Self {
+    pub(crate) async fn make(client: &mut Client) -> Self {
         Self::try_make(client).await.unwrap()
     }
 
-    pub(super) async fn try_make(client: &mut Client) -> Result<Self, ClientError> {
+    pub(crate) async fn try_make(client: &mut Client) -> Result<Self, ClientError> {
         let plaintext: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..))
             .take(32)
             .collect();
         Self::of(client, plaintext).await
     }
 
-    pub(super) async fn of(client: &mut Client, plaintext: Vec<u8>) -> Result<Self, ClientError> {
+    pub(crate) async fn of(client: &mut Client, plaintext: Vec<u8>) -> Result<Self, ClientError> {
         let EncryptResponse {
             ciphertext,
             key_id,
@@ -100,7 +100,7 @@ impl Sealed {
         })
     }
 
-    pub(super) async fn open(&self, client: &mut Client) -> Result<(), ClientError> {
+    pub(crate) async fn open(&self, client: &mut Client) -> Result<(), ClientError> {
         let Self {
             ciphertext,
             key_id,
@@ -120,7 +120,7 @@ impl Sealed {
 }
 
 /// Code and class of a refused call.
-pub(super) fn refused<T>(outcome: Result<T, ClientError>) -> (Code, String) {
+pub(crate) fn refused<T>(outcome: Result<T, ClientError>) -> (Code, String) {
     match outcome {
         Err(ClientError::Refused { code, text, .. }) => {
             (code, text.split(':').next().unwrap().to_owned())
@@ -131,7 +131,7 @@ pub(super) fn refused<T>(outcome: Result<T, ClientError>) -> (Code, String) {
 }
 
 /// Looks until there is something to see.
-pub(super) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(seen) = look().await {
