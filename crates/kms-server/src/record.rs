@@ -19,6 +19,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     key_id: OnceLock<String>,
+    version: OnceLock<u64>,
     uid_hash: OnceLock<String>,
     refusal: OnceLock<(Refusal, String)>,
     reached: OnceLock<()>,
@@ -42,6 +43,15 @@ impl Record {
     /// The key_id that the call is about; the log shows its hash.
     pub(crate) fn note_key_id(&self, key_id: &str) {
         let _ = self.key_id.set(key_id.to_owned());
+    }
+
+    /// The key version that the call's ciphertext names. A ciphertext that names none in the
+    /// one form that Transit writes leaves it out.
+    pub(crate) fn note_version(&self, ciphertext: &[u8]) {
+        let text = std::str::from_utf8(ciphertext).unwrap_or_default();
+        if let Ok(version) = registry::ciphertext::version_of(text) {
+            let _ = self.version.set(version);
+        }
     }
 
     /// Why the call was refused; `reason` is for our log only.
@@ -114,6 +124,7 @@ impl Call {
             status: code_name(code),
             duration_ms: pace::millis(took),
             key_id_hash: self.record.key_id.get().map(|id| registry::scope::hash(id)),
+            version: self.record.version.get().copied(),
             error_class: match refused {
                 Some((refusal, _)) => Some(refusal.class),
                 None => (code == Code::Cancelled).then(canceled),
@@ -144,6 +155,7 @@ struct Line<'a> {
     status: &'static str,
     duration_ms: f64,
     key_id_hash: Option<String>,
+    version: Option<u64>,
     error_class: Option<&'static str>,
     reason: Option<&'a str>,
     uid_hash: Option<&'a str>,
@@ -159,6 +171,7 @@ macro_rules! write_line {
             status = $line.status,
             duration_ms = $line.duration_ms,
             key_id_hash = $line.key_id_hash.as_deref(),
+            transit_key_version = $line.version,
             error_class = $line.error_class,
             reason = $line.reason,
             request_uid_hash = $line.uid_hash,

@@ -81,6 +81,7 @@ impl KeyManagementService for KmsService {
         let encrypted = self.kms.encrypt(plaintext, context.deadline).await;
         let encrypted = encrypted.map_err(|error| context.refuse(&error))?;
         context.record.note_key_id(encrypted.key_id.as_str());
+        context.record.note_version(encrypted.ciphertext.as_bytes());
         let annotations = encrypted.annotations.into_iter();
         let response = v2::EncryptResponse {
             ciphertext: encrypted.ciphertext.into_bytes(),
@@ -101,6 +102,7 @@ impl KeyManagementService for KmsService {
         let request = request.into_inner();
         limits::decrypt(&request).map_err(|error| context.refuse(&error))?;
         context.record.note_key_id(&request.key_id);
+        context.record.note_version(&request.ciphertext);
         let request = kms::DecryptRequest {
             ciphertext: request.ciphertext,
             key_id: request.key_id,

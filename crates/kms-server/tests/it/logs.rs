@@ -128,6 +128,33 @@ async fn successes_are_debug_and_failures_are_warnings_with_their_class() {
 }
 
 #[tokio::test]
+async fn encrypt_and_decrypt_say_which_key_version_they_were_about() {
+    let page = Page::collect();
+    let service = Running::start();
+    let mut client = service.client().await;
+    client.status().await.unwrap();
+    let sealed = client.encrypt(&seed(), UID).await.unwrap();
+    let mut open = async |ciphertext: &[u8]| {
+        let key_id = sealed.key_id.clone();
+        let call = client.decrypt(ciphertext.to_vec(), key_id, annotations(), UID);
+        call.await.is_ok()
+    };
+    assert!(open(&sealed.ciphertext).await);
+    // What is refused names its version, too; a forged one is no version.
+    assert!(!open(b"vault:v7:x").await);
+    assert!(!open(b"vault:v7\nforged:x").await);
+    assert!(!open(b"\xff").await);
+    service.stop().await;
+    let named = |line: &String| {
+        let (_, tail) = line.split_once("transit_key_version=")?;
+        tail.split(' ').next().map(str::to_owned)
+    };
+    let versions: Vec<Option<String>> = page.requests().iter().map(named).collect();
+    let [one, seven] = ["1", "7"].map(|number| Some(number.to_owned()));
+    assert_eq!(versions, [None, one.clone(), one, seven, None, None]);
+}
+
+#[tokio::test]
 async fn s13_a_caller_that_goes_away_is_no_warning() {
     let page = Page::collect();
     let service = Running::start();
