@@ -29,6 +29,7 @@ mod statefile;
 pub mod document;
 
 pub mod pair;
+pub mod retirement;
 
 pub mod store;
 
