@@ -134,6 +134,7 @@ fn compare_unknown_versions(
     }
 }
 
-fn readable_from(key: &KeyMetadata) -> u64 {
+/// The lowest version that decrypts.
+pub(super) fn readable_from(key: &KeyMetadata) -> u64 {
     key.min_available_version.max(key.min_decryption_version)
 }

@@ -93,35 +93,38 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// Records the versions above `active_version`: the newest as pending, those in between
-    /// for decryption only. An agreeing answer counts where `counts` says so.
+    /// Records the versions above `active_version`: `next` as pending, the others for
+    /// decryption only. An agreeing answer counts where `counts` says so.
+    ///
+    /// `next` is the newest version; one below it only while a catch-up promotes that first.
     pub(super) fn admit_newer(
         &mut self,
         key: &KeyMetadata,
         active_version: u64,
+        next: u64,
         counts: bool,
         needed: u32,
     ) {
-        let latest = key.latest_version;
-        if latest <= active_version {
+        if next <= active_version {
             return;
         }
-        self.retire_superseded(latest);
-        for version in active_version.saturating_add(1)..latest {
-            if let Some(created_unix) = created(key, version) {
-                self.keep_for_decryption(version, created_unix);
+        self.retire_superseded(next);
+        for version in active_version.saturating_add(1)..=key.latest_version {
+            match created(key, version) {
+                Some(created_unix) if version == next => {
+                    self.count_next(version, created_unix, counts, needed);
+                }
+                Some(created_unix) => self.keep_for_decryption(version, created_unix),
+                None => {}
             }
-        }
-        if let Some(created_unix) = created(key, latest) {
-            self.count_newest(latest, created_unix, counts, needed);
         }
     }
 
-    /// A pending version below the newest is not waited for any more.
-    fn retire_superseded(&mut self, latest: u64) {
+    /// A pending version that is not the next write key is not waited for now.
+    fn retire_superseded(&mut self, next: u64) {
         let mut superseded = Vec::new();
         for record in &mut self.records {
-            if record.state == RecordState::Pending && record.version < latest {
+            if record.state == RecordState::Pending && record.version != next {
                 record.state = RecordState::Retired;
                 superseded.push(record.clone());
             }
@@ -147,7 +150,7 @@ impl<'a> Ledger<'a> {
         self.note(Change::Retired, &record);
     }
 
-    fn count_newest(&mut self, version: u64, created_unix: i64, counts: bool, needed: u32) {
+    fn count_next(&mut self, version: u64, created_unix: i64, counts: bool, needed: u32) {
         let wall = self.wall;
         let (change, record) = match self.find(version, created_unix) {
             None => {

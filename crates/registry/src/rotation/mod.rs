@@ -6,6 +6,7 @@
 
 mod judge;
 mod ledger;
+mod start;
 #[cfg(test)]
 mod tests;
 
@@ -14,9 +15,13 @@ use std::{sync::Arc, time::Duration};
 use pace::Now;
 
 pub use self::ledger::{Change, Transition};
-use self::{judge::Judged, ledger::Ledger};
+use self::{
+    judge::Judged,
+    ledger::Ledger,
+    start::{CATCH_UP_READS, Start},
+};
 use crate::{
-    confirm::{APART, Confirm, Opinion},
+    confirm::{Confirm, Opinion},
     finding::Finding,
     key_id::KeyId,
     profile,
@@ -24,9 +29,6 @@ use crate::{
     record::{Record, RecordState},
     scope::Scope,
 };
-
-/// Agreeing reads of a catch-up.
-const CATCH_UP_READS: u32 = 3;
 
 /// How careful a rotation is.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +39,14 @@ pub struct Settings {
     pub stable_count: u32,
     /// `status.probeInterval`
     pub probe_interval: Duration,
+}
+
+impl Settings {
+    /// How long a version takes from its creation to its promotion, about.
+    fn rotation_time(&self) -> Duration {
+        self.activation_delay
+            .saturating_add(self.probe_interval.saturating_mul(self.stable_count))
+    }
 }
 
 /// What a metadata probe was told.
@@ -136,23 +146,6 @@ struct Delay {
     wall: i64,
 }
 
-#[derive(Debug)]
-enum Start {
-    /// No accepted answer yet.
-    Unjudged,
-    /// The registry was made from a single answer. A standby that was behind may have given
-    /// it, so the first newer version decides, whenever it is seen.
-    Born,
-    /// The newest version is old, so other nodes write with it already.
-    CatchingUp {
-        key_id: KeyId,
-        reads: u32,
-        last: Duration,
-    },
-    /// From now on versions are promoted in the ordinary way only.
-    Over,
-}
-
 impl Machine {
     /// A process that has just started.
     #[must_use]
@@ -164,7 +157,7 @@ impl Machine {
             standing: Vec::new(),
             counted: None,
             delay: None,
-            start: Start::Unjudged,
+            start: Start::new(),
             due: None,
         }
     }
@@ -255,7 +248,7 @@ impl Machine {
         if let (Some(created), true) = (first, self.standing.is_empty()) {
             let mut ledger = Ledger::new(&self.scope, now.wall, &[]);
             ledger.bootstrap(created);
-            self.start = Start::Born;
+            self.start.born();
             decision.records = Some(ledger.records);
             decision.transitions = ledger.transitions;
         }
@@ -279,14 +272,28 @@ impl Machine {
         let scope = Arc::clone(&self.scope);
         let mut ledger = Ledger::new(&scope, now.wall, records);
         ledger.reject_lost_pending(key);
-        let before = newest(&ledger.records, key).cloned();
-        let was_rejected = before
-            .as_ref()
-            .is_some_and(|r| r.state == RecordState::Rejected);
+        self.start.bar_rejected(records);
+        let promoted_after = self.settings.rotation_time().saturating_mul(2);
+        let target = self.start.target(
+            &ledger.records,
+            active.version,
+            key,
+            promoted_after,
+            now.wall,
+        );
+        let next = target.unwrap_or(key.latest_version);
+        let before = recorded(&ledger.records, key, next).cloned();
         let counts = !self.counted_recently(before.as_ref(), now);
-        ledger.admit_newer(key, active.version, counts, self.settings.stable_count);
-        let pending = newest(&ledger.records, key).filter(|r| r.state == RecordState::Pending);
-        self.judge_start(pending.filter(|_| !was_rejected), now);
+        let needed = self.settings.stable_count;
+        ledger.admit_newer(key, active.version, next, counts, needed);
+        let pending =
+            recorded(&ledger.records, key, next).filter(|r| r.state == RecordState::Pending);
+        self.start.judge(
+            pending.filter(|_| target.is_some()),
+            key.latest_version > active.version,
+            !self.standing.is_empty(),
+            now.mono,
+        );
         let ask = if let Some(pending) = pending {
             if before.is_none_or(|b| b.stable_count != pending.stable_count) {
                 self.counted = Some((pending.key_id.clone(), now.mono));
@@ -296,10 +303,10 @@ impl Machine {
             self.delay = None;
             Ask::Nothing
         };
-        if let Start::CatchingUp { .. } = self.start {
+        if self.start.catching_up() {
             self.standing.push(Finding::CatchingUp {
                 from: active.version,
-                to: key.latest_version,
+                to: next,
             });
         }
         let mut decision = self.decided(Reading::Accepted);
@@ -322,49 +329,11 @@ impl Machine {
             && now.mono.saturating_sub(*at) < self.settings.probe_interval / 2
     }
 
-    fn judge_start(&mut self, pending: Option<&Record>, now: Now) {
-        let settings = &self.settings;
-        let rotation = settings.activation_delay + settings.probe_interval * settings.stable_count;
-        let is_old = |record: &&Record| {
-            let age = now.wall.saturating_sub(record.created_unix);
-            u64::try_from(age).is_ok_and(|age| Duration::from_secs(age) > rotation * 2)
-        };
-        let old = pending.filter(is_old);
-        match (&mut self.start, old) {
-            (Start::Over, _) => {}
-            (Start::Born, None) if pending.is_none() => {}
-            (_, None) => self.start = Start::Over,
-            (
-                Start::CatchingUp {
-                    key_id,
-                    reads,
-                    last,
-                },
-                Some(record),
-            ) if *key_id == record.key_id => {
-                if now.mono.saturating_sub(*last) >= APART {
-                    *reads = reads.saturating_add(1);
-                    *last = now.mono;
-                }
-            }
-            (_, Some(record)) => {
-                self.start = Start::CatchingUp {
-                    key_id: record.key_id.clone(),
-                    reads: 1,
-                    last: now.mono,
-                };
-            }
-        }
-    }
-
     fn ask_about(&mut self, pending: &Record, nobody_writes: bool, now: Now) -> Ask {
-        if let Start::CatchingUp { reads, last, .. } = &self.start
-            && *reads < CATCH_UP_READS
-        {
-            let due = last.saturating_add(APART);
-            return Ask::Again(due.saturating_sub(now.mono));
+        if let Some(after) = self.start.wants_read(now.mono) {
+            return Ask::Again(after);
         }
-        let catching_up = matches!(self.start, Start::CatchingUp { .. });
+        let catching_up = self.start.catching_up();
         let stable = pending.stable_unix > 0 && pending.stable_count >= self.settings.stable_count;
         if !stable {
             self.delay = None;
@@ -426,7 +395,7 @@ impl Machine {
 
     /// The promotion is on disk: what it cures is over.
     pub fn promoted(&mut self) {
-        self.start = Start::Over;
+        self.start.end();
         self.due = None;
         self.delay = None;
         self.standing.retain(|f| !f.ends_with_promotion());
@@ -461,10 +430,10 @@ impl Machine {
     }
 }
 
-/// The record of the newest version, if that version is known under its creation second.
-fn newest<'r>(records: &'r [Record], key: &KeyMetadata) -> Option<&'r Record> {
-    let created = judge::created(key, key.latest_version)?;
+/// The record of `version`, if that version is known under its creation second.
+fn recorded<'r>(records: &'r [Record], key: &KeyMetadata, version: u64) -> Option<&'r Record> {
+    let created = judge::created(key, version)?;
     records
         .iter()
-        .find(|r| r.version == key.latest_version && r.created_unix == created)
+        .find(|r| r.version == version && r.created_unix == created)
 }

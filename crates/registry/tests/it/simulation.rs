@@ -71,3 +71,24 @@ fn many_rotations_in_calm_weather_never_make_a_node_unhealthy_and_all_nodes_agre
     world.calm_down().unwrap();
     assert_eq!(world.ciphertexts(), 12 * 50 * world::NODES);
 }
+
+/// The disk of a node that writes with version 2 is put back to version 1 just after the key
+/// was rotated to version 3.
+#[test]
+fn a_node_whose_disk_is_put_back_during_a_rotation_never_names_the_older_version_again() {
+    for passed in [5, 45, 120] {
+        let mut world = World::new(7);
+        world.apply(&Event::Rotate).unwrap();
+        world.apply(&Event::Pass(700)).unwrap();
+        assert_eq!(world.named(0), [1, 2]);
+        world.apply(&Event::Rotate).unwrap();
+        world.apply(&Event::Pass(passed)).unwrap();
+        world.apply(&Event::RestoreDisk(0, 100)).unwrap();
+        assert!(!world.is_healthy(0));
+        world.apply(&Event::Pass(30)).unwrap();
+        assert!(world.is_healthy(0), "it has caught up");
+        assert_eq!(world.named(0), [1, 2]);
+        world.calm_down().unwrap();
+        assert_eq!(world.named(0), [1, 2, 3]);
+    }
+}

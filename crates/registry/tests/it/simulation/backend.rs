@@ -87,6 +87,14 @@ impl Backend {
         &self.log[heard.saturating_sub(1)].1
     }
 
+    /// What any node may have shown since `time`.
+    pub(super) fn since(&self, time: i64) -> impl Iterator<Item = &State> {
+        let heard = self.log.partition_point(|(at, _)| *at <= time);
+        self.log[heard.saturating_sub(1)..]
+            .iter()
+            .map(|(_, state)| state)
+    }
+
     /// No two versions are ever created in the same second: then nothing could tell them apart.
     pub(super) fn rotate(&mut self, time: i64) {
         let mut state = self.now().clone();

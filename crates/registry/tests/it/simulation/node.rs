@@ -47,13 +47,14 @@ pub(super) struct Node {
     pub(super) deep_due: i64,
     pub(super) metadata_anew: bool,
     pub(super) deep_anew: bool,
-    /// New connections so far.
-    pub(super) connections: usize,
+    /// New connections so far, of each kind of probe.
+    pub(super) metadata_connections: usize,
+    pub(super) deep_connections: usize,
     pub(super) lose: u32,
     /// Every key_id that a healthy Status of this node has named, in order.
     pub(super) named: Vec<KeyId>,
-    /// An older disk was put back at this time; what was named before counts only if the
-    /// newest version is old enough to be caught up with.
+    /// An older disk was put back at this time; what was named before counts only if it is
+    /// old enough to be caught up with.
     pub(super) put_back: Option<i64>,
 }
 
@@ -70,7 +71,8 @@ impl Node {
             deep_due: time,
             metadata_anew: false,
             deep_anew: false,
-            connections: 0,
+            metadata_connections: 0,
+            deep_connections: 0,
             lose: 0,
             named: Vec::new(),
             put_back: None,
@@ -93,6 +95,14 @@ impl Node {
 
     pub(super) fn active(&self) -> Option<&Record> {
         self.disk.as_ref().map(Document::active)
+    }
+
+    /// Whether the version that was named last had been rejected before that, by the disk that
+    /// is there now. Such a version comes back in the ordinary way only.
+    pub(super) fn was_rejected_on_disk(&self) -> bool {
+        let rejected = |r: &Record| r.state == RecordState::Rejected;
+        let mut records = self.records().iter().filter(|r| rejected(r));
+        records.any(|r| self.named.last() == Some(&r.key_id))
     }
 
     fn now(&self, time: i64) -> Now {

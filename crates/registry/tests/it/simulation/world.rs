@@ -45,6 +45,13 @@ struct Ciphertext {
     bytes: u32,
 }
 
+/// What is asked.
+#[derive(Clone, Copy)]
+enum Kind {
+    Metadata,
+    Deep,
+}
+
 pub(super) struct World {
     time: i64,
     lag: i64,
@@ -80,6 +87,17 @@ impl World {
         self.nodes[node].status(self.time).is_some()
     }
 
+    /// The versions that Status of a node has named, each once in a row.
+    pub(super) fn named(&self, node: usize) -> Vec<u64> {
+        let version = |key_id: &KeyId| {
+            let mut versions = self.backend.now().versions.iter();
+            let (version, _) = versions
+                .find(|(v, (created, _))| KeyId::derive(&scope(), **v, *created) == *key_id)?;
+            Some(*version)
+        };
+        self.nodes[node].named.iter().filter_map(version).collect()
+    }
+
     pub(super) fn ciphertexts(&self) -> usize {
         self.encrypted
     }
@@ -113,6 +131,9 @@ impl World {
                 node.disk = node.copies.last().cloned();
                 node.put_back = Some(time);
                 node.restart(time);
+                if node.skew.abs() > 50 || node.was_rejected_on_disk() {
+                    node.named.clear();
+                }
             }
             Event::Join(to, from) => {
                 let copies = self.nodes[from].copies.clone();
@@ -123,7 +144,13 @@ impl World {
                 node.disk = copies.last().cloned();
                 node.copies = copies;
             }
-            Event::SetClock(node, skew) => self.nodes[node].skew = skew,
+            Event::SetClock(node, skew) => {
+                let node = &mut self.nodes[node];
+                node.skew = skew;
+                if node.put_back.is_some() {
+                    node.named.clear();
+                }
+            }
             Event::Lag(lag) => self.lag = lag,
             Event::LoseReads(node, reads) => self.nodes[node].lose = reads,
             Event::Encrypt(node) => self.encrypt(node)?,
@@ -152,31 +179,35 @@ impl World {
     fn probe(&mut self, node: usize) -> Checked {
         let time = self.time;
         if self.nodes[node].metadata_due <= time {
-            let state = self.answer(node, self.nodes[node].metadata_anew);
+            let state = self.answer(node, Kind::Metadata, self.nodes[node].metadata_anew);
             if let Some(trial) = self.nodes[node].read(state.as_ref(), time)? {
-                let state = self.answer(node, false);
+                let state = self.answer(node, Kind::Deep, false);
                 if state.is_some_and(|state| node::round_trip(&state, trial.version)) {
                     self.nodes[node].promote(&trial, time)?;
                 }
             }
         }
         if self.nodes[node].deep_due <= time {
-            let state = self.answer(node, self.nodes[node].deep_anew);
+            let state = self.answer(node, Kind::Deep, self.nodes[node].deep_anew);
             self.nodes[node].deep(state.as_ref(), time);
         }
         Ok(())
     }
 
-    /// One of three backend nodes answers; answers are lost now and then. New connections go
-    /// round, so that three in a row meet the one that never lags; a used connection stays with
-    /// any of them. Lag differs from answer to answer: a later one can be older than the one
+    /// One of three backend nodes answers; answers are lost now and then. New connections of
+    /// one kind go round, so that three in a row meet the one that never lags; a used connection
+    /// stays with any of them. Lag differs from answer to answer: a later one can be older than the one
     /// before.
-    fn answer(&mut self, node: usize, new_connection: bool) -> Option<State> {
+    fn answer(&mut self, node: usize, kind: Kind, new_connection: bool) -> Option<State> {
         let random = self.random();
         let node = &mut self.nodes[node];
         let picked = if new_connection {
-            node.connections += 1;
-            node.connections % 3
+            let connections = match kind {
+                Kind::Metadata => &mut node.metadata_connections,
+                Kind::Deep => &mut node.deep_connections,
+            };
+            *connections += 1;
+            *connections % 3
         } else {
             usize::try_from(random % 3).unwrap()
         };
@@ -202,7 +233,7 @@ impl World {
 
     /// Encrypt: only while Status is healthy, under the key that Status names.
     fn encrypt(&mut self, node: usize) -> Checked {
-        let Some(state) = self.answer(node, false) else {
+        let Some(state) = self.answer(node, Kind::Deep, false) else {
             return Ok(());
         };
         let Some(record) = self.nodes[node].status(self.time) else {
@@ -232,7 +263,6 @@ impl World {
 
     fn check(&mut self) -> Checked {
         let time = self.time;
-        let quiet_since = self.backend.last_change();
         for node in &mut self.nodes {
             let Some(record) = node.status(time) else {
                 continue;
@@ -240,15 +270,19 @@ impl World {
             let key_id = record.key_id.clone();
             prop_assert_eq!(record.state, RecordState::Active);
             if let Some(put_back) = node.put_back.take() {
-                // The catch-up rests on the age of the newest version, so it protects where
-                // that is old by this node's clock and nothing else moved meanwhile. A disk
-                // and a backend that are both put back are the past itself.
-                let old = quiet_since + node::OLD + 60 < put_back && node.skew.abs() < 50;
-                let mut versions = self.backend.now().versions.iter();
-                let there = versions.any(|(version, (created, _))| {
-                    node.named.last() == Some(&KeyId::derive(&scope(), *version, *created))
+                // What was named last comes back where it was there all the time, for every
+                // standby too, and old enough to be known as promoted. A disk and a backend
+                // that are both put back are the past itself.
+                let comes_back = node.named.last().is_some_and(|named| {
+                    self.backend.since(put_back - 60).all(|state| {
+                        let mut versions = state.versions.iter();
+                        versions.any(|(version, (created, _))| {
+                            created + node::OLD + 60 < put_back
+                                && *named == KeyId::derive(&scope(), *version, *created)
+                        })
+                    })
                 });
-                if !(old && there) {
+                if !comes_back {
                     node.named.clear();
                 }
             }
