@@ -40,13 +40,15 @@ mod faults;
 
 mod journal;
 
+mod tls;
+
+mod wire;
+
 mod world;
 
 mod control;
 
 mod setup;
-
-mod tls;
 
 mod server;
 

@@ -1,6 +1,6 @@
-//! Random names: tokens, accessors, identifiers of requests.
+//! Random names: tokens, accessors, identifiers of requests; and dice that can be thrown again.
 
-use aws_lc_rs::rand;
+use aws_lc_rs::{digest, rand};
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -13,6 +13,29 @@ pub(crate) fn bytes<const N: usize>() -> [u8; N] {
     )]
     rand::fill(&mut out).expect("the system's random generator answers");
     out
+}
+
+/// Numbers that look random and follow from a seed alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Dice {
+    seed: u64,
+    rolls: u64,
+}
+
+impl Dice {
+    /// Dice that begin at `seed`.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { seed, rolls: 0 }
+    }
+
+    /// The next number, from 0 to less than 1.
+    pub(crate) fn roll(&mut self) -> f64 {
+        self.rolls += 1;
+        let input = [self.seed.to_be_bytes(), self.rolls.to_be_bytes()].concat();
+        let hash = digest::digest(&digest::SHA256, &input);
+        let word = hash.as_ref().first_chunk::<4>().copied();
+        f64::from(u32::from_be_bytes(word.unwrap_or_default())) / 4_294_967_296.0
+    }
 }
 
 /// `len` random letters and digits.

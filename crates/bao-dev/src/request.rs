@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
+use serde_json::Value;
 
 /// A request with its whole body. No Debug: it carries a token.
 pub(crate) struct Request {
@@ -27,6 +28,55 @@ impl Request {
             .map(http::HeaderValue::as_bytes)
             .and_then(|value| std::str::from_utf8(value).ok())
             .unwrap_or_default()
+    }
+
+    /// Path and query, as sent.
+    pub(crate) fn target(&self) -> String {
+        if self.query.is_empty() {
+            return self.path.clone();
+        }
+        format!("{}?{}", self.path, self.query)
+    }
+
+    /// The body, if it is JSON.
+    pub(crate) fn json(&self) -> Option<Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// The status it wants of a batch of which only a part has failed.
+    pub(crate) fn partial_failure_code(&self) -> Option<u16> {
+        let code = self
+            .json()?
+            .get("partial_failure_response_code")?
+            .as_u64()?;
+        u16::try_from(code)
+            .ok()
+            .filter(|code| (100..=599).contains(code))
+    }
+
+    /// The same request twice, each with one half of the batch; none without a batch of two.
+    pub(crate) fn halves(&self) -> Option<(Self, Self)> {
+        let json = self.json()?;
+        let items = json.get("batch_input")?.as_array()?;
+        let (first, second) = items.split_at_checked(items.len() / 2)?;
+        if first.is_empty() {
+            return None;
+        }
+        let with = |items: &[Value]| {
+            let mut json = json.clone();
+            if let Some(input) = json.get_mut("batch_input") {
+                *input = Value::Array(items.to_vec());
+            }
+            Self {
+                method: self.method.clone(),
+                path: self.path.clone(),
+                query: self.query.clone(),
+                headers: self.headers.clone(),
+                body: json.to_string().into(),
+                too_large: self.too_large,
+            }
+        };
+        Some((with(first), with(second)))
     }
 
     /// The token: its own header first, then `Authorization: Bearer`.

@@ -12,6 +12,7 @@ use crate::policy::Capability;
 use crate::request::{Operation, Request};
 use crate::state::{Node, State, split_mount};
 use crate::tokens::Token;
+use crate::transit::Key;
 use crate::{go, jwt, sys, token_api, transit};
 
 const NAMESPACE: &str = "x-vault-namespace";
@@ -63,7 +64,7 @@ fn unrouted(state: &State, request: &Request, node: Node, now: Now) -> Option<An
         ("sys/seal-status", "GET") => Ok(sys::seal_status(state)),
         ("sys/init", "GET") => Ok(Reply::Bare(
             200,
-            Map::from_iter([(String::from("initialized"), true.into())]),
+            Map::from_iter([(String::from("initialized"), state.initialized.into())]),
         )),
         ("sys/health" | "sys/seal-status", _) => Err(Refusal::empty(405)),
         ("sys/leader", "GET") if state.sealed => Err(Refusal::plain(503, "Vault is sealed")),
@@ -363,6 +364,17 @@ fn dispatch(state: &mut State, call: &Call<'_>, token: &Token, now: i64) -> Outc
         404,
         format!("no handler for route \"{path}\". route entry not found."),
     ))
+}
+
+/// The Transit key that a request's path names: `M/encrypt/K`, `M/keys/K` and their like.
+pub(crate) fn key_of<'s>(state: &'s mut State, request: &Request) -> Option<&'s mut Key> {
+    let header = canonical(request.header(NAMESPACE));
+    let path = body::unescape(request.path.strip_prefix("/v1/")?);
+    let (namespace, path) = resolve(state, &header, &path)?;
+    let namespace = state.namespaces.get_mut(&namespace)?;
+    let (mount, rest) = split_mount(&namespace.transit, &path)?;
+    let name = rest.split('/').nth(1)?;
+    namespace.transit.get_mut(&mount)?.keys.get_mut(name)
 }
 
 /// Whether a standby serves this by itself: what needs no write.

@@ -52,6 +52,8 @@ pub(crate) struct State {
     pub(crate) tokens: Tokens,
     pub(crate) quotas: Quotas,
     pub(crate) sealed: bool,
+    /// False: it has never been initialised; then it is sealed too.
+    pub(crate) initialized: bool,
     pub(crate) cluster_id: String,
     /// The token that may do everything.
     pub(crate) root_token: String,
@@ -75,6 +77,7 @@ impl State {
             tokens,
             quotas: Quotas::default(),
             sealed: false,
+            initialized: true,
             cluster_id: random::uuid(),
             root_token,
             active_address: String::new(),

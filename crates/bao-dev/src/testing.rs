@@ -8,19 +8,22 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub use crate::control::{Control, ControlError, KeyConfig, StandbyChange};
-pub use crate::faults::{Action, ActiveFault, Fault, Listener, Matcher};
+pub use crate::control::{Control, ControlError, KeyConfig, StandbyChange, TokenFacts};
+pub use crate::faults::{Action, ActiveFault, Fault, Holder, Listener, Matcher, When};
 pub use crate::journal::Entry;
 pub use crate::jwt::{Jwt, MintError, Signer};
 pub use crate::server::ListenError;
 pub use crate::setup::{Setup, SetupError};
-pub use crate::tls::{SERVER_NAME, TlsError};
+pub use crate::tls::{SERVER_NAME, TlsError, TlsMode};
+pub use crate::wire::{Connections, Ending, ListenerMode};
+pub use crate::world::Audit;
 
 use crate::control::Shared;
 use crate::server::{bind, serve_control, serve_node};
 use crate::setup::set_up;
 use crate::state::Node;
-use crate::tls;
+use crate::tls::Authority;
+use crate::wire::Wire;
 use crate::world::World;
 
 /// How a server starts.
@@ -110,7 +113,13 @@ impl DevServer {
         let (active, address) = bind(options.listen).await?;
         let (standby, standby_address) = bind(options.standby_listen).await?;
         let (steering, control_address) = bind(options.control).await?;
-        let (tls, ca_pem) = tls::throw_away()?;
+        let authority = Authority::throw_away()?;
+        let ca_pem = authority.pem();
+        let tls = authority.handshake(TlsMode::Good)?;
+        let wires = (
+            Wire::new(active, address, tls.clone()),
+            Wire::new(standby, standby_address, tls),
+        );
         let now = options.clock.now();
         let mut world = World::new(signer, now.wall);
         world.state.active_address = format!("https://{address}");
@@ -121,19 +130,13 @@ impl DevServer {
         }
         let jwt = world.signer.mint(&Jwt::default(), now.wall)?;
         let root_token = world.state.root_token.clone();
-        let shared = Arc::new(Shared::new(world, options.clock));
+        let shared = Arc::new(Shared::new(world, options.clock, authority, wires));
         let control = Control::new(Arc::clone(&shared), &target.mount, &target.key);
 
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        for (listener, node) in [(active, Node::Active), (standby, Node::Standby)] {
-            tasks.spawn(serve_node(
-                listener,
-                Arc::clone(&tls),
-                Arc::clone(&shared),
-                node,
-                stopped.clone(),
-            ));
+        for node in [Node::Active, Node::Standby] {
+            tasks.spawn(serve_node(Arc::clone(&shared), node, stopped.clone()));
         }
         tasks.spawn(serve_control(steering, control.clone(), stopped));
         Ok(Self {

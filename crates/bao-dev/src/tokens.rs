@@ -191,6 +191,22 @@ impl Tokens {
             .find(|token| !accessor.is_empty() && token.accessor == accessor)
     }
 
+    /// Lets a token end at `until` at the latest, or all but the root tokens; gives how many.
+    pub(crate) fn end_at(&mut self, accessor: Option<&str>, until: i64) -> usize {
+        let wanted = |token: &&mut Token| {
+            !token.is_root() && accessor.is_none_or(|accessor| token.accessor == accessor)
+        };
+        let tokens = self.0.values_mut().filter(wanted);
+        let ends = tokens.map(|token| &mut token.expires);
+        ends.map(|end| *end = Some(end.map_or(until, |end| end.min(until))))
+            .count()
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Token> {
+        self.0.values()
+    }
+
     /// Ends a token and its children.
     pub(crate) fn revoke(&mut self, id: &str) {
         self.0.remove(id);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pace::Now;
+use serde::{Deserialize, Serialize};
 
 use crate::envelope::{Answer, Refusal};
 use crate::faults::Faults;
@@ -13,6 +14,31 @@ use crate::request::Request;
 use crate::router;
 use crate::state::{Namespaces, Node, State};
 use crate::tokens::Tokens;
+
+/// What a standby says about itself.
+const OWN: [&str; 3] = ["/v1/sys/health", "/v1/sys/seal-status", "/v1/sys/leader"];
+
+/// What no audit device is told.
+const UNAUDITED: [&str; 5] = [
+    "/v1/sys/health",
+    "/v1/sys/seal-status",
+    "/v1/sys/leader",
+    "/v1/sys/init",
+    "/v1/sys/unseal",
+];
+
+/// Whether the audit device takes what the server must tell it before it answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Audit {
+    /// It does.
+    #[default]
+    Works,
+    /// Not the request: nothing is carried out.
+    RequestFails,
+    /// Not the response: all is carried out, and the client does not learn it.
+    ResponseFails,
+}
 
 /// What the standby does.
 pub(crate) struct Standby {
@@ -32,6 +58,7 @@ pub(crate) struct Standby {
 pub(crate) struct World {
     pub(crate) state: State,
     pub(crate) standby: Standby,
+    pub(crate) audit: Audit,
     pub(crate) faults: Faults,
     pub(crate) journal: Journal,
     /// Seconds that the server's wall clock is ahead of the machine's.
@@ -55,6 +82,7 @@ impl World {
                 forward: true,
                 leader_known: true,
             },
+            audit: Audit::Works,
             faults: Faults::default(),
             journal: Journal::default(),
             clock_offset: 0,
@@ -67,11 +95,24 @@ impl World {
 
     /// Answers a request that came to `node`.
     pub(crate) fn answer(&mut self, request: &Request, node: Node, now: Now) -> Answer {
+        // What needs no token is not audited, and a sealed server does not get that far.
+        let audited = !self.state.sealed && !UNAUDITED.contains(&request.path.as_str());
+        let refused = || Refusal::plain(500, "internal error").answer();
+        match self.audit {
+            Audit::RequestFails if audited => refused(),
+            Audit::ResponseFails if audited => {
+                self.unaudited_answer(request, node, now);
+                refused()
+            }
+            _ => self.unaudited_answer(request, node, now),
+        }
+    }
+
+    fn unaudited_answer(&mut self, request: &Request, node: Node, now: Now) -> Answer {
         if node == Node::Active {
             return router::answer(&mut self.state, request, Node::Active, now);
         }
-        let own = ["/v1/sys/health", "/v1/sys/seal-status", "/v1/sys/leader"];
-        if self.state.sealed || own.contains(&request.path.as_str()) {
+        if self.state.sealed || OWN.contains(&request.path.as_str()) {
             return router::answer(&mut self.state, request, Node::Standby, now);
         }
         if self.standby.until.is_some_and(|until| now.mono >= until) {

@@ -5,8 +5,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::{Control, ControlError, KeyConfig, StandbyChange};
-use crate::faults::Fault;
+use crate::faults::{Fault, Listener};
 use crate::jwt::Jwt;
+use crate::tls::TlsMode;
+use crate::wire::{Ending, ListenerMode};
+use crate::world::Audit;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,15 +69,71 @@ struct NewKey {
     publish: bool,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Initialized {
+    initialized: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuditChange {
+    audit: Audit,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Accessor {
+    accessor: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shorten {
+    accessor: Option<String>,
+    ttl: i64,
+}
+
+/// A change of one listener, or of both where none is named.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfListener<T> {
+    listener: Option<Listener>,
+    mode: T,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Close {
+    listener: Option<Listener>,
+    how: Ending,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IdleTimeout {
+    listener: Option<Listener>,
+    ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Restart {
+    listener: Option<Listener>,
+    down_ms: u64,
+    #[serde(default)]
+    sealed: bool,
+}
+
 /// Carries out one request; gives status and body.
 pub(crate) fn handle(control: &Control, method: &str, path: &str, body: &[u8]) -> (u16, Value) {
     match dispatch(control, method, path, body) {
         Ok(answer) => (200, answer),
         Err(error) => {
-            let status = if matches!(error, ControlError::Body(_)) {
-                400
-            } else {
-                404
+            let status = match error {
+                ControlError::Body(_) => 400,
+                ControlError::Port(_) | ControlError::Tls(_) => 500,
+                _ => 404,
             };
             (status, json!({ "error": error.to_string() }))
         }
@@ -93,6 +152,7 @@ fn dispatch(
         ("GET", "status") => Ok(control.status()),
         ("GET", "counts") => Ok(json!(control.counts())),
         ("GET", "requests") => Ok(json!({ "requests": control.requests() })),
+        ("GET", "tokens") => Ok(json!({ "tokens": control.tokens() })),
         ("GET", "faults") => Ok(json!({ "faults": control.faults() })),
         ("DELETE", "faults") => {
             control.faults_clear();
@@ -109,11 +169,10 @@ fn dispatch(
         ("POST", name) => {
             let mut members = members(body)?;
             let control = aimed(control, &mut members)?;
-            let answer = match on_key(&control, name, members.clone()) {
-                None => on_server(&control, name, members),
-                answer => answer,
-            };
-            answer.ok_or_else(unknown)?
+            on_key(&control, name, &members)
+                .or_else(|| on_listener(&control, name, &members))
+                .or_else(|| on_server(&control, name, &members))
+                .ok_or_else(unknown)?
         }
         _ => Err(unknown()),
     }
@@ -126,9 +185,8 @@ fn members(body: &[u8]) -> Result<Map<String, Value>, ControlError> {
     serde_json::from_slice(body).map_err(|error| ControlError::Body(error.to_string()))
 }
 
-fn read<T: DeserializeOwned>(members: Map<String, Value>) -> Result<T, ControlError> {
-    serde_json::from_value(Value::Object(members))
-        .map_err(|error| ControlError::Body(error.to_string()))
+fn read<T: DeserializeOwned>(members: &Map<String, Value>) -> Result<T, ControlError> {
+    T::deserialize(members).map_err(|error| ControlError::Body(error.to_string()))
 }
 
 /// Takes namespace, mount and key out of the body.
@@ -160,14 +218,14 @@ fn done(outcome: Result<(), ControlError>) -> Result<Value, ControlError> {
 
 /// For operations that cannot fail once the body is read.
 fn act<T: DeserializeOwned>(
-    members: Map<String, Value>,
+    members: &Map<String, Value>,
     act: impl FnOnce(T),
 ) -> Result<Value, ControlError> {
     act(read(members)?);
     Ok(json!({}))
 }
 
-fn on_key(control: &Control, name: &str, members: Map<String, Value>) -> Handled {
+fn on_key(control: &Control, name: &str, members: &Map<String, Value>) -> Handled {
     Some(match name {
         "rotate" => read::<Nothing>(members)
             .and_then(|_| control.rotate())
@@ -187,8 +245,42 @@ fn on_key(control: &Control, name: &str, members: Map<String, Value>) -> Handled
     })
 }
 
-fn on_server(control: &Control, name: &str, members: Map<String, Value>) -> Handled {
+fn on_listener(control: &Control, name: &str, members: &Map<String, Value>) -> Handled {
+    let closed = |count: usize| json!({ "closed": count });
     Some(match name {
+        "listener" => done(
+            read::<OfListener<ListenerMode>>(members)
+                .and_then(|set| control.listener(set.listener, set.mode)),
+        ),
+        "tls" => done(
+            read::<OfListener<TlsMode>>(members)
+                .and_then(|set| control.tls(set.listener, set.mode)),
+        ),
+        "connections/close" => read::<Close>(members)
+            .map(|set| closed(control.connections_close(set.listener, set.how))),
+        "connections/close-idle" => read::<Close>(members)
+            .map(|set| closed(control.connections_close_idle(set.listener, set.how))),
+        "idle-timeout" => act(members, |set: IdleTimeout| {
+            control.idle_timeout(set.listener, set.ms);
+        }),
+        "restart" => done(
+            read::<Restart>(members)
+                .and_then(|set| control.restart(set.listener, set.down_ms, set.sealed)),
+        ),
+        _ => return None,
+    })
+}
+
+fn on_server(control: &Control, name: &str, members: &Map<String, Value>) -> Handled {
+    Some(match name {
+        "initialized" => act(members, |set: Initialized| control.initialized(set.initialized)),
+        "audit" => act(members, |set: AuditChange| control.audit(set.audit)),
+        "tokens/revoke" => {
+            done(read::<Accessor>(members).and_then(|set| control.tokens_revoke(&set.accessor)))
+        }
+        "tokens/shorten" => read::<Shorten>(members).map(|set| {
+            json!({ "shortened": control.tokens_shorten(set.accessor.as_deref(), set.ttl) })
+        }),
         "seal" => act(members, |_: Nothing| control.seal()),
         "unseal" => act(members, |_: Nothing| control.unseal()),
         "snapshot" => read::<Nothing>(members).map(|_| json!({ "id": control.snapshot() })),
@@ -212,7 +304,10 @@ fn on_server(control: &Control, name: &str, members: Map<String, Value>) -> Hand
             .map(|jwt| json!({ "jwt": jwt })),
         "jwt/new-key" => done(read::<NewKey>(members).and_then(|set| control.jwt_new_key(set.publish))),
         "counts/reset" => act(members, |_: Nothing| control.counts_reset()),
-        "faults" => read::<Fault>(members).map(|rule| json!({ "id": control.fault(rule) })),
+        "faults" => read::<Fault>(members).and_then(|rule| match rule.flaw() {
+            Some(flaw) => Err(ControlError::Body(flaw)),
+            None => Ok(json!({ "id": control.fault(rule) })),
+        }),
         _ => return None,
     })
 }

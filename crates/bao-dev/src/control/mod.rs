@@ -2,6 +2,8 @@
 
 mod http;
 mod keys;
+mod nodes;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,15 +16,19 @@ use thiserror::Error;
 
 pub(crate) use http::handle;
 pub use keys::KeyConfig;
+pub use tokens::TokenFacts;
 
 use crate::envelope::Answer;
-use crate::faults::{ActiveFault, Fault, Listener, Plan};
+use crate::faults::{ActiveFault, Fault, Listener, Plan, Presented, Seen};
 use crate::journal::Entry;
 use crate::jwt::{Jwt, MintError};
 use crate::policy::Policy;
 use crate::request::{Request, name_of};
+use crate::router;
 use crate::state::Node;
-use crate::world::World;
+use crate::tls::{Authority, TlsError};
+use crate::wire::Wire;
+use crate::world::{Audit, World};
 
 /// Why a control operation could not be done.
 #[derive(Debug, Error)]
@@ -65,6 +71,15 @@ pub enum ControlError {
     /// The request's body is not what the operation takes.
     #[error("request body: {0}")]
     Body(String),
+    /// There is no token with that accessor.
+    #[error("accessor '{0}': no such token")]
+    NoToken(String),
+    /// A node's port cannot be closed or opened.
+    #[error("listener: {0}")]
+    Port(#[from] std::io::Error),
+    /// No certificate for that trouble.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Nothing answers there.
     #[error("{0}: no such control operation, see CONTROL.md")]
     NoOperation(String),
@@ -74,13 +89,33 @@ pub enum ControlError {
 pub(crate) struct Shared {
     world: Mutex<World>,
     clock: Box<dyn Clock>,
+    authority: Authority,
+    active: Wire,
+    standby: Wire,
 }
 
 impl Shared {
-    pub(crate) fn new(world: World, clock: Box<dyn Clock>) -> Self {
+    /// `wires` are those of the active node and of the standby.
+    pub(crate) fn new(
+        world: World,
+        clock: Box<dyn Clock>,
+        authority: Authority,
+        wires: (Wire, Wire),
+    ) -> Self {
         Self {
             world: Mutex::new(world),
             clock,
+            authority,
+            active: wires.0,
+            standby: wires.1,
+        }
+    }
+
+    /// A node's port and connections.
+    pub(crate) fn wire(&self, node: Node) -> &Wire {
+        match node {
+            Node::Active => &self.active,
+            Node::Standby => &self.standby,
         }
     }
 
@@ -100,17 +135,33 @@ impl Shared {
 
     /// Notes a request, and says what faults want of it.
     pub(crate) fn plan(&self, request: &Request, node: Node) -> (u64, Plan) {
-        let mut world = self.world();
+        let mut guard = self.world();
+        let world = &mut *guard;
+        let now = self.now(world);
         let listener = Listener::from(node);
-        let plan = world.faults.plan(&request.method, &request.path, listener);
-        let body = serde_json::from_slice::<Value>(&request.body).ok();
+        let body = request.json();
         let batch = body
             .as_ref()
             .and_then(|body| body.get("batch_input"))
             .and_then(Value::as_array);
+        let token = match request.token() {
+            "" => Presented::Nothing,
+            id => match world.state.tokens.get(id, now.wall) {
+                Some(token) => Presented::Known(token),
+                None => Presented::Unknown,
+            },
+        };
+        let seen = Seen {
+            method: &request.method,
+            path: &request.path,
+            listener,
+            token,
+            batch: batch.is_some(),
+        };
+        let plan = world.faults.plan(&seen, now.mono);
         let entry = Entry {
             seq: 0,
-            unix: self.now(&world).wall,
+            unix: now.wall,
             listener,
             method: request.method.clone(),
             path: request.path.clone(),
@@ -128,6 +179,25 @@ impl Shared {
         let mut world = self.world();
         let now = self.now(&world);
         world.answer(request, node, now)
+    }
+
+    /// Rotates the key that a request's path names, if it names one.
+    pub(crate) fn rotate_key_of(&self, request: &Request) {
+        let mut world = self.world();
+        let now = self.now(&world).wall;
+        if let Some(key) = router::key_of(&mut world.state, request) {
+            key.rotate(now);
+        }
+    }
+
+    /// Lets the token that an answer granted or renewed live for `ttl` seconds; false if there is none.
+    pub(crate) fn shorten_granted(&self, body: &[u8], ttl: i64) -> bool {
+        let accessor = serde_json::from_slice::<Value>(body)
+            .ok()
+            .and_then(|body| Some(body.pointer("/auth/accessor")?.as_str()?.to_owned()));
+        let mut world = self.world();
+        let until = self.now(&world).wall.saturating_add(ttl);
+        accessor.is_some_and(|accessor| world.state.tokens.end_at(Some(&accessor), until) > 0)
     }
 
     /// Notes with which status a request was answered.
@@ -173,6 +243,17 @@ impl Control {
         self.shared.now(&self.shared.world()).wall
     }
 
+    /// Whether it has ever been initialised; if not, it is sealed too.
+    pub fn initialized(&self, initialized: bool) {
+        let mut world = self.shared.world();
+        (world.state.initialized, world.state.sealed) = (initialized, !initialized);
+    }
+
+    /// Whether the audit device takes what the server tells it. Health does not depend on it.
+    pub fn audit(&self, audit: Audit) {
+        self.shared.world().audit = audit;
+    }
+
     /// Seals the server.
     pub fn seal(&self) {
         self.shared.world().state.sealed = true;
@@ -209,11 +290,6 @@ impl Control {
             world.state.tokens = old;
         }
         Ok(())
-    }
-
-    /// Ends all tokens but the root token; gives how many.
-    pub fn tokens_revoke_all(&self) -> usize {
-        self.shared.world().state.tokens.revoke_all()
     }
 
     /// Writes a policy of the root namespace.
@@ -361,7 +437,9 @@ impl Control {
 
     /// Adds a fault rule; gives its number.
     pub fn fault(&self, rule: Fault) -> u64 {
-        self.shared.world().faults.add(rule)
+        let mut world = self.shared.world();
+        let mono = self.shared.now(&world).mono;
+        world.faults.add(rule, mono)
     }
 
     /// All fault rules, spent ones included.
@@ -398,6 +476,8 @@ impl Control {
             .map(|until| until.saturating_sub(mono).as_millis() as u64);
         json!({
             "sealed": world.state.sealed,
+            "initialized": world.state.initialized,
+            "audit": world.audit,
             "clock_offset_seconds": world.clock_offset,
             "standby": {
                 "lag": standby.stale.is_some() && left != Some(0),
@@ -407,6 +487,7 @@ impl Control {
                 "leader_known": standby.leader_known,
             },
             "faults": world.faults.list().len(),
+            "listeners": self.listeners(),
             "address": world.state.active_address,
             "standby_address": world.standby_address,
         })

@@ -19,7 +19,7 @@ pub(crate) fn health(state: &State, node: Node, query: &Map<String, Value>, now:
     let active = code("activecode", 200)?;
     let standby = code("standbycode", 429)?;
     let sealed = code("sealedcode", 503)?;
-    code("uninitcode", 501)?;
+    let uninitialized = code("uninitcode", 501)?;
     let standby_ok = match query.get("standbyok").and_then(Value::as_str) {
         None | Some("0" | "f" | "false" | "F" | "FALSE" | "False") => false,
         Some("" | "1" | "t" | "true" | "T" | "TRUE" | "True") => true,
@@ -27,13 +27,14 @@ pub(crate) fn health(state: &State, node: Node, query: &Map<String, Value>, now:
     };
     let is_standby = state.sealed || node == Node::Standby;
     let status = match (state.sealed, node) {
+        _ if !state.initialized => uninitialized,
         (true, _) => sealed,
         (false, Node::Standby) if !standby_ok => standby,
         _ => active,
     };
     let mode = if state.sealed { "unknown" } else { "disabled" };
     let body = json!({
-        "initialized": true,
+        "initialized": state.initialized,
         "sealed": state.sealed,
         "standby": is_standby,
         "replication_performance_mode": mode,
@@ -48,7 +49,7 @@ pub(crate) fn health(state: &State, node: Node, query: &Map<String, Value>, now:
 pub(crate) fn seal_status(state: &State) -> Reply {
     let body = json!({
         "type": "shamir",
-        "initialized": true,
+        "initialized": state.initialized,
         "sealed": state.sealed,
         "t": 1,
         "n": 1,
