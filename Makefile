@@ -4,6 +4,7 @@
 #   make test    install what is missing, build, run all tests
 #   make lint    formatting, clippy, cargo deny, documentation, generated files
 #   make bench   cost of a call next to an empty handler, one table
+#   make soak    two providers and an OpenBao on a hostile day: TIME=10m, SEED=n, DOC=file
 #   make nightly what takes too long for every change: many more random cases
 
 SHELL := /bin/bash
@@ -25,7 +26,7 @@ else
 unexport BUILD_COMMIT
 endif
 
-.PHONY: help setup build conformance-build demo test test-rust test-conformance lint bench nightly clean
+.PHONY: help setup build conformance-build demo test test-rust test-conformance lint bench soak nightly clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -58,6 +59,9 @@ lint: setup
 
 bench: build
 	@scripts/bench.sh
+
+soak: setup
+	@scripts/soak.sh --time $(or $(TIME),10m) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE)) $(if $(DOC),--doc $(DOC))
 
 nightly: test
 	PROPTEST_CASES=20000 cargo test --locked --workspace --release

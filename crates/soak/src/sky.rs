@@ -1,0 +1,249 @@
+//! What the weather was when a call ran, and so whether its failure is excused.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    pacing::Pacing,
+    weather::{Unhealthy, Weather},
+};
+
+/// Kind of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Call {
+    Status,
+    Encrypt,
+    Decrypt,
+    Forged,
+}
+
+impl Call {
+    /// For people.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Status => "Status",
+            Self::Encrypt => "Encrypt",
+            Self::Decrypt => "Decrypt",
+            Self::Forged => "forged Decrypt",
+        }
+    }
+}
+
+/// An unhealthy Status, as a class.
+pub(crate) const UNHEALTHY: &str = "unhealthy";
+const STALE: &str = "status_stale";
+
+/// A call in time: the node that answered, and when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    pub(crate) node: usize,
+    pub(crate) began: Instant,
+    pub(crate) ended: Instant,
+}
+
+#[derive(Debug)]
+struct Episode {
+    weather: &'static Weather,
+    /// None: all nodes.
+    node: Option<usize>,
+    began: Instant,
+    ended: Option<Instant>,
+}
+
+/// All weather so far.
+#[derive(Debug)]
+pub(crate) struct Sky {
+    pacing: Pacing,
+    episodes: Vec<Episode>,
+}
+
+/// The weather that excuses a failure, and how long it had been over when the call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Excuse {
+    pub(crate) name: &'static str,
+    pub(crate) after: Duration,
+}
+
+impl Sky {
+    pub(crate) fn new(pacing: Pacing) -> Self {
+        Self {
+            pacing,
+            episodes: Vec::new(),
+        }
+    }
+
+    /// Bad weather begins; gives its number. `node`: the only one it concerns.
+    pub(crate) fn begin(
+        &mut self,
+        weather: &'static Weather,
+        node: Option<usize>,
+        now: Instant,
+    ) -> usize {
+        self.episodes.push(Episode {
+            weather,
+            node,
+            began: now,
+            ended: None,
+        });
+        self.episodes.len() - 1
+    }
+
+    /// It is over; what it left behind may take its time to go.
+    pub(crate) fn end(&mut self, number: usize, now: Instant) {
+        if let Some(episode) = self.episodes.get_mut(number) {
+            episode.ended = Some(now);
+        }
+    }
+
+    /// Why the call may have failed with `class`; `None`: it must not.
+    pub(crate) fn excuse(&self, call: Call, class: &str, span: Span) -> Option<Excuse> {
+        let excused = |episode: &&Episode| {
+            self.touches(episode, call, span) && self.allows(episode, class, span)
+        };
+        // The latest one is the likeliest cause.
+        let episode = self.episodes.iter().rev().find(excused)?;
+        let over = episode.ended.unwrap_or(span.ended);
+        Some(Excuse {
+            name: episode.weather.name,
+            after: span.ended.saturating_duration_since(over),
+        })
+    }
+
+    /// Whether no weather touches the call.
+    pub(crate) fn is_calm(&self, call: Call, span: Span) -> bool {
+        !self
+            .episodes
+            .iter()
+            .any(|episode| self.touches(episode, call, span))
+    }
+
+    /// Since when nothing at all has been wrong, `start` at the earliest; `None` while something is.
+    pub(crate) fn clear_since(&self, start: Instant) -> Option<Instant> {
+        self.episodes
+            .iter()
+            .try_fold(start, |latest, episode| Some(latest.max(episode.ended?)))
+    }
+
+    /// When nothing that has been excuses anything any more, should no more come.
+    pub(crate) fn settled_at(&self, now: Instant) -> Instant {
+        let over = |episode: &Episode| {
+            let ended = episode.ended.unwrap_or(now);
+            ended + self.settle(episode, Call::Encrypt)
+        };
+        self.episodes.iter().map(over).fold(now, Instant::max)
+    }
+
+    fn touches(&self, episode: &Episode, call: Call, span: Span) -> bool {
+        let settle = self.settle(episode, call);
+        let over = episode.ended.map(|ended| ended + settle);
+        episode.node.is_none_or(|node| node == span.node)
+            && episode.began <= span.ended
+            && over.is_none_or(|over| span.began <= over)
+    }
+
+    fn settle(&self, episode: &Episode, call: Call) -> Duration {
+        match call {
+            Call::Decrypt | Call::Forged => self.pacing.settle_reads,
+            _ if episode.weather.is_restart() => self.pacing.settle_restart,
+            Call::Status | Call::Encrypt => self.pacing.settle_writes,
+        }
+    }
+
+    fn allows(&self, episode: &Episode, class: &str, span: Span) -> bool {
+        if class != UNHEALTHY && class != STALE {
+            return episode.weather.classes.contains(&class);
+        }
+        match episode.weather.unhealthy {
+            Unhealthy::Never => false,
+            Unhealthy::AtOnce => true,
+            Unhealthy::Stale => {
+                let bad_for = span.ended.saturating_duration_since(self.spell(episode));
+                bad_for >= self.pacing.fresh
+            }
+        }
+    }
+
+    /// When the unbroken spell of bad weather began that `episode` belongs to.
+    fn spell(&self, episode: &Episode) -> Instant {
+        let mut began = episode.began;
+        for earlier in self.episodes.iter().rev() {
+            let over = earlier.ended.map(|ended| ended + self.pacing.settle_writes);
+            if earlier.began < began && over.is_none_or(|over| over >= began) {
+                began = earlier.began;
+            }
+        }
+        began
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weather::{Kind, TABLE};
+
+    fn weather(kind: Kind) -> &'static Weather {
+        TABLE.iter().find(|row| row.kind == kind).unwrap()
+    }
+
+    fn second(zero: Instant, second: u64) -> Instant {
+        zero + Duration::from_secs(second)
+    }
+
+    fn span(zero: Instant, node: usize, from: u64, to: u64) -> Span {
+        Span {
+            node,
+            began: second(zero, from),
+            ended: second(zero, to),
+        }
+    }
+
+    #[test]
+    fn a_failure_is_excused_by_its_weather_and_for_a_while_after_it() {
+        let zero = Instant::now();
+        let mut sky = Sky::new(Pacing::long());
+        let episode = sky.begin(weather(Kind::Sealed), None, second(zero, 100));
+        sky.end(episode, second(zero, 110));
+        let excuse = |class, from, to| sky.excuse(Call::Decrypt, class, span(zero, 1, from, to));
+        assert_eq!(excuse("openbao_sealed", 50, 99), None);
+        assert!(excuse("openbao_sealed", 99, 100).is_some());
+        assert_eq!(
+            excuse("openbao_sealed", 112, 113),
+            Some(Excuse {
+                name: "sealed",
+                after: Duration::from_secs(3)
+            })
+        );
+        assert_eq!(excuse("openbao_sealed", 118, 119), None);
+        assert_eq!(excuse("aad_mismatch", 105, 106), None);
+    }
+
+    #[test]
+    fn status_has_to_bear_a_short_outage_and_may_not_bear_a_definite_finding() {
+        let zero = Instant::now();
+        let mut sky = Sky::new(Pacing::long());
+        sky.begin(weather(Kind::Sealed), None, second(zero, 100));
+        let excused = |sky: &Sky, at| {
+            let span = span(zero, 0, at, at);
+            sky.excuse(Call::Status, UNHEALTHY, span).is_some()
+        };
+        assert!(!excused(&sky, 101));
+        assert!(excused(&sky, 107));
+        sky.begin(weather(Kind::UpsertAllowed), None, second(zero, 101));
+        assert!(excused(&sky, 101));
+    }
+
+    #[test]
+    fn a_restart_excuses_one_node_only_and_weather_that_lasts_is_not_clear() {
+        let zero = Instant::now();
+        let mut sky = Sky::new(Pacing::long());
+        let episode = sky.begin(weather(Kind::Killed), Some(0), second(zero, 100));
+        let excused = |sky: &Sky, node| {
+            let span = span(zero, node, 101, 101);
+            sky.excuse(Call::Encrypt, crate::failure::GONE, span)
+                .is_some()
+        };
+        assert!(excused(&sky, 0) && !excused(&sky, 1));
+        assert_eq!(sky.clear_since(zero), None);
+        sky.end(episode, second(zero, 103));
+        assert_eq!(sky.clear_since(zero), Some(second(zero, 103)));
+    }
+}
