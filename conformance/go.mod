@@ -3,11 +3,13 @@ module bao-kms-provider/conformance
 go 1.26.0
 
 require (
+	bao-kms-provider/conformance/crowd v0.0.0-00010101000000-000000000000
 	github.com/go-logr/logr v1.4.3
 	github.com/spf13/pflag v1.0.10
 	go.etcd.io/etcd/client/v3 v3.7.0
 	go.opentelemetry.io/otel/trace v1.44.0
 	go.uber.org/zap v1.27.1
+	golang.org/x/sys v0.47.0
 	golang.org/x/term v0.45.0
 	google.golang.org/grpc v1.82.1
 	google.golang.org/protobuf v1.36.12-0.20260120151049-f2248ac996af
@@ -24,6 +26,8 @@ require (
 )
 
 tool go.etcd.io/etcd/server/v3
+
+replace bao-kms-provider/conformance/crowd => ./crowd
 
 require go.etcd.io/etcd/server/v3 v3.7.0 // indirect
 
@@ -110,7 +114,6 @@ require (
 	golang.org/x/net v0.57.0 // indirect
 	golang.org/x/oauth2 v0.36.0 // indirect
 	golang.org/x/sync v0.22.0 // indirect
-	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.40.0 // indirect
 	golang.org/x/time v0.15.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20260526163538-3dc84a4a5aaa // indirect

@@ -31,6 +31,7 @@ if [ -n "${go:-}" ]; then
     check "gofmt" bash -c 'found=$("$1" -l conformance) || exit; echo "$found"; [ -z "$found" ]' \
         gofmt "$(dirname "$go")/gofmt"
     check "go vet" env -C conformance "$go" vet ./...
+    check "go vet of the crowd" env -C conformance/crowd "$go" vet ./...
 fi
 
 if [ ${#failed[@]} -gt 0 ]; then

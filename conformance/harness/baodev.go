@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // BaoDev is the development OpenBao.
@@ -93,4 +94,42 @@ func (d *BaoDev) Rotate(ctx context.Context) (int, error) {
 // AllowUpsert changes a mount setting that the provider must never accept.
 func (d *BaoDev) AllowUpsert(ctx context.Context, allowed bool) error {
 	return d.Control(ctx, http.MethodPost, "/control/upsert", map[string]any{"allowed": allowed}, nil)
+}
+
+// Asked is how often OpenBao was asked for an operation since the last
+// [BaoDev.ResetCounts]: in so many requests, for so many items of their batches.
+func (d *BaoDev) Asked(ctx context.Context, operation string) (requests, items int, err error) {
+	var journal struct {
+		Requests []struct {
+			Operation string `json:"operation"`
+			Items     int    `json:"items"`
+		} `json:"requests"`
+	}
+	if err := d.Control(ctx, http.MethodGet, "/control/requests", nil, &journal); err != nil {
+		return 0, 0, err
+	}
+	for _, request := range journal.Requests {
+		if request.Operation == operation {
+			requests, items = requests+1, items+request.Items
+		}
+	}
+	return requests, items, nil
+}
+
+// ResetCounts starts the counts of requests anew.
+func (d *BaoDev) ResetCounts(ctx context.Context) error {
+	return d.Control(ctx, http.MethodPost, "/control/counts/reset", map[string]any{}, nil)
+}
+
+// Delay makes every request whose path matches wait so long, until [BaoDev.Heal].
+func (d *BaoDev) Delay(ctx context.Context, path string, wait time.Duration) error {
+	return d.Control(ctx, http.MethodPost, "/control/faults", map[string]any{
+		"match":  map[string]any{"path": path},
+		"action": map[string]any{"kind": "delay", "ms": wait.Milliseconds()},
+	}, nil)
+}
+
+// Heal removes every fault.
+func (d *BaoDev) Heal(ctx context.Context) error {
+	return d.Control(ctx, http.MethodDelete, "/control/faults", nil, nil)
 }

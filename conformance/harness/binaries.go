@@ -29,6 +29,11 @@ var (
 		"go -C conformance build -o ../build/bin/etcd go.etcd.io/etcd/server/v3"}
 	APIServerBinary = Binary{"apiserver", "APISERVER_BIN", "build/bin/apiserver",
 		"go -C conformance build -o ../build/bin/apiserver ./cmd/apiserver"}
+	// Crowds of two lines of grpc-go; the one in between is linked into the tests.
+	OldestCrowdBinary = Binary{"crowd-oldest", "CROWD_OLDEST_BIN", "build/bin/crowd-oldest",
+		"go -C conformance/crowd build -o ../../build/bin/crowd-oldest ./cmd/crowd"}
+	NewestCrowdBinary = Binary{"crowd-newest", "CROWD_NEWEST_BIN", "build/bin/crowd-newest",
+		"go -C conformance/crowd build -modfile=newest.mod -o ../../build/bin/crowd-newest ./cmd/crowd"}
 )
 
 // MissingError says that a program is not there.

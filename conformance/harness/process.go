@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -19,6 +20,8 @@ type Process struct {
 	logPath string
 	exited  chan struct{}
 	result  error // valid once exited is closed
+	// told is set before we end the child, so that nobody wonders about its end.
+	told atomic.Bool
 }
 
 // spawn starts a child from one thread that lives as long as this process: the
@@ -66,12 +69,14 @@ func startProcess(name, logPath, binary string, args ...string) (*Process, error
 
 // Kill is kill -9 for the whole group; it returns when the child is gone.
 func (p *Process) Kill() {
+	p.told.Store(true)
 	p.signal(syscall.SIGKILL)
 	<-p.exited
 }
 
 // Stop asks with SIGTERM and waits; after limit it kills and says so.
 func (p *Process) Stop(limit time.Duration) error {
+	p.told.Store(true)
 	p.signal(syscall.SIGTERM)
 	select {
 	case <-p.exited:

@@ -9,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"sigs.k8s.io/yaml"
 )
 
@@ -18,6 +20,8 @@ import (
 type ProviderSettings struct {
 	ProbeInterval, DeepProbeInterval, MaxStaleness, ActivationDelay time.Duration
 	StableObservations                                              int
+	// RequestTimeout of one request to OpenBao; the default when zero.
+	RequestTimeout time.Duration
 }
 
 // QuickProvider is for tests: a rotation takes about three seconds.
@@ -81,6 +85,11 @@ func (p *Provider) writeConfig(template string, settings ProviderSettings) error
 	if err := yaml.Unmarshal(text, &config); err != nil {
 		return fmt.Errorf("%s: %w", template, err)
 	}
+	if settings.RequestTimeout != 0 {
+		if err := set(config, "openbao.timeout", settings.RequestTimeout.String()); err != nil {
+			return fmt.Errorf("%s: %w", template, err)
+		}
+	}
 	for path, value := range map[string]any{
 		"server.socketPath":                      p.Socket,
 		"server.socketGroup":                     fmt.Sprint(os.Getgid()),
@@ -143,6 +152,30 @@ func (p *Provider) Stop() error {
 		return fmt.Errorf("%s stopped with exit code %d", p.name, code)
 	}
 	return nil
+}
+
+// Freeze stops the process where it is (SIGSTOP); Thaw lets it go on.
+func (p *Provider) Freeze() { p.process.signal(syscall.SIGSTOP) }
+
+// Thaw ends Freeze.
+func (p *Provider) Thaw() { p.process.signal(syscall.SIGCONT) }
+
+// Footprint is what the process holds of the machine just now.
+func (p *Provider) Footprint() (Footprint, error) { return footprint(p.process.Pid()) }
+
+// LimitDescriptors lets the process open no more than so many files at once, beginning
+// now; what is open stays open. It gives the limit before.
+func (p *Provider) LimitDescriptors(limit uint64) (before uint64, err error) {
+	var old unix.Rlimit
+	pid := p.process.Pid()
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &old); err != nil {
+		return 0, fmt.Errorf("read the limit of open files of %s: %w", p.name, err)
+	}
+	wanted := unix.Rlimit{Cur: limit, Max: old.Max}
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &wanted, nil); err != nil {
+		return 0, fmt.Errorf("limit the open files of %s: %w", p.name, err)
+	}
+	return old.Cur, nil
 }
 
 // Restart kills it and waits until the next one is ready.

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -30,6 +31,9 @@ type Rig struct {
 	mu        sync.Mutex
 	processes []*Process
 	closed    bool
+	// lost is the first process that ended by itself, watchers are told of it.
+	lost     error
+	watchers []context.CancelCauseFunc
 }
 
 // rigs are the open ones, so that a signal handler can close them all.
@@ -78,7 +82,47 @@ func (r *Rig) Start(name string, binary Binary, args ...string) (*Process, error
 		return nil, err
 	}
 	r.processes = append(r.processes, process)
+	go r.mind(process)
 	return process, nil
+}
+
+// mind waits for the end of a process and tells the watchers when nobody wanted it.
+func (r *Rig) mind(process *Process) {
+	<-process.exited
+	if process.told.Load() {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lost != nil || r.closed {
+		return
+	}
+	r.lost = process.died()
+	for _, tell := range r.watchers {
+		tell(r.lost)
+	}
+}
+
+// Watch gives a context that ends as soon as any process of the rig ends without having
+// been told to. Its cause then names that process, and [Wait] says the cause instead of
+// waiting for something that cannot come any more. The cancel function is for the end.
+func (r *Rig) Watch(ctx context.Context) (context.Context, context.CancelFunc) {
+	watched, tell := context.WithCancelCause(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.watchers = append(r.watchers, tell)
+	if r.lost != nil {
+		tell(r.lost)
+	}
+	return watched, func() { tell(nil) }
+}
+
+// Lost is the error of the first process that ended without having been told to; nil
+// while all is well.
+func (r *Rig) Lost() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lost
 }
 
 // Close stops everything, last started first, and removes the directories. With
@@ -138,6 +182,7 @@ func CloseAll(keepLogs bool) error {
 	for _, rig := range open {
 		rig.mu.Lock()
 		for _, process := range rig.processes {
+			process.told.Store(true)
 			process.signal(syscall.SIGKILL)
 		}
 		rig.mu.Unlock()

@@ -12,7 +12,7 @@ const pollEvery = 50 * time.Millisecond
 
 // Wait asks probe until it gives nil. It gives up after limit, or when ctx ends,
 // or when probe wraps its error with [Final]; the error then names what was waited
-// for and the last answer.
+// for and the last answer. The cause of ctx is said instead, if it is a [Final] one.
 func Wait(ctx context.Context, what string, limit time.Duration, probe func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -33,6 +33,10 @@ func Wait(ctx context.Context, what string, limit time.Duration, probe func(cont
 		}
 		select {
 		case <-ctx.Done():
+			// Somebody who knows why it is over says more than the last answer.
+			if final := (finalError{}); errors.As(context.Cause(ctx), &final) {
+				return fmt.Errorf("%s: %w", what, final.cause)
+			}
 			return fmt.Errorf("%s: not within %s; last answer: %w", what, limit, last)
 		case <-ticker.C:
 		}

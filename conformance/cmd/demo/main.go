@@ -44,9 +44,15 @@ func run(ctx context.Context, secrets int) int {
 		out.failure("making room for the demo", err)
 		return exitFailed
 	}
-	tale := &story{ctx: ctx, out: out, rig: rig, secrets: secrets}
+	// A helper that dies ends all waiting, whatever was waited for.
+	watched, unwatch := rig.Watch(ctx)
+	defer unwatch()
+	tale := &story{ctx: watched, out: out, rig: rig, secrets: secrets}
 	began := time.Now()
 	failedAt, err := tale.tell()
+	if lost := rig.Lost(); err != nil && lost != nil {
+		err = lost
+	}
 
 	interrupted := ctx.Err() != nil
 	if interrupted {
