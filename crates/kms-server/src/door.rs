@@ -23,18 +23,16 @@ use crate::{
 
 /// The way in. Cheap to clone; one for all connections.
 #[derive(Clone)]
-pub(crate) struct Door {
+pub struct Door {
     service: KeyManagementServiceServer<KmsService>,
     metrics: Metrics,
     correlation: Option<Arc<Correlation>>,
 }
 
 impl Door {
-    pub(crate) fn new(
-        kms: Arc<dyn Kms>,
-        metrics: Metrics,
-        correlation: Option<Correlation>,
-    ) -> Self {
+    /// Answers with `kms`; `correlation` names calls in the log, `None` in normal operation.
+    #[must_use]
+    pub fn new(kms: Arc<dyn Kms>, metrics: Metrics, correlation: Option<Correlation>) -> Self {
         let service = KeyManagementServiceServer::new(KmsService { kms })
             .max_decoding_message_size(limits::MESSAGE)
             .max_encoding_message_size(limits::MESSAGE);
@@ -45,7 +43,12 @@ impl Door {
         }
     }
 
-    async fn answer(mut self, mut request: Request<Incoming>) -> Response<Body> {
+    /// One call, from the head of its request to the whole answer.
+    pub async fn answer<B>(mut self, mut request: Request<B>) -> Response<Body>
+    where
+        B: hyper::body::Body + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+    {
         let now = Instant::now();
         let method = Method::of(request.uri().path());
         let deadline = deadline::internal(request.headers(), now);

@@ -21,7 +21,7 @@ mod service;
 
 mod catch;
 
-mod door;
+pub mod door;
 
 mod peer;
 

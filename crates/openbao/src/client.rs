@@ -65,8 +65,11 @@ impl OpenBao {
         Self::over(transport, settings, clock, registry, Rng::new())
     }
 
-    /// As [`OpenBao::new`], over any transport.
-    pub(crate) fn over(
+    /// As [`OpenBao::new`], over any transport; `random` spreads the tries of a login.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names what cannot be used.
+    pub fn over(
         transport: Arc<dyn Transport>,
         settings: Settings,
         clock: Arc<dyn Clock>,

@@ -13,7 +13,7 @@ mod operation;
 pub mod transit;
 
 mod endpoints;
-mod transport;
+pub mod transport;
 
 mod classify;
 mod wire;

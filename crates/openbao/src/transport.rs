@@ -1,4 +1,7 @@
 //! One request to one endpoint, as the floors above see it; the wire is behind a trait.
+//!
+//! Public for those who put another wire below the client, for example memory, to see what
+//! the client itself costs.
 
 use std::time::Duration;
 
@@ -10,38 +13,42 @@ use zeroize::Zeroizing;
 use crate::{operation::Operation, transit::BoxFuture};
 
 /// What to send. Secrets in `body` and `token` are wiped when the last handle is gone.
-pub(crate) struct Request {
+pub struct Request {
     pub(crate) operation: Operation,
-    pub(crate) method: Method,
+    /// GET or POST.
+    pub method: Method,
     /// `/v1/...`
-    pub(crate) path: String,
-    pub(crate) body: Bytes,
-    pub(crate) token: Option<HeaderValue>,
+    pub path: String,
+    /// JSON; empty with GET.
+    pub body: Bytes,
+    /// Absent in a login.
+    pub token: Option<HeaderValue>,
 }
 
 /// Which way to send it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Route {
+pub struct Route {
     /// Index of the endpoint.
-    pub(crate) endpoint: usize,
+    pub endpoint: usize,
     /// On a connection that no earlier request used.
-    pub(crate) new_connection: bool,
+    pub new_connection: bool,
     /// Everything is over by then, the body included.
-    pub(crate) until: Instant,
+    pub until: Instant,
 }
 
 /// A complete answer.
-pub(crate) struct Answer {
-    pub(crate) status: u16,
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
     /// `Retry-After` in seconds, where it was sent.
-    pub(crate) retry_after: Option<Duration>,
+    pub retry_after: Option<Duration>,
     /// May hold plaintext or a token.
-    pub(crate) body: Zeroizing<Vec<u8>>,
+    pub body: Zeroizing<Vec<u8>>,
 }
 
 /// Why there is no complete answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// The host name does not resolve.
     Dns,
     /// Refused, unreachable, or reset before the TLS handshake.
