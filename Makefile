@@ -3,7 +3,7 @@
 #   make demo    install what is missing, build, show the main job end to end
 #   make test    install what is missing, build, run all tests
 #   make lint    formatting, clippy, cargo deny, documentation, generated files
-#   make bench   cost of a call next to an empty handler, one table
+#   make bench   what a call costs, next to an empty handler and a bare client, one table
 #   make soak    two providers and an OpenBao on a hostile day: TIME=10m, SEED=n, DOC=file
 #   make nightly what takes too long for every change: many more random cases
 
@@ -57,7 +57,7 @@ test-conformance: conformance-build
 lint: setup
 	@scripts/lint.sh
 
-bench: build
+bench: setup
 	@scripts/bench.sh
 
 soak: setup

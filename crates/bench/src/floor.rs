@@ -39,7 +39,7 @@ impl KeyManagementService for Empty {
 }
 
 /// Serves until the process is ended.
-pub(crate) async fn serve(socket: &Path) -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) async fn serve(socket: &Path) -> Result<(), crate::line::Problem> {
     let listener = UnixListener::bind(socket)?;
     Server::builder()
         .add_service(KeyManagementServiceServer::new(Empty))

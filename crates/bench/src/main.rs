@@ -1,177 +1,286 @@
-//! What a call costs, next to an empty handler on the same gRPC stack, in one run.
+//! What a call costs, in one run, next to two floors: an empty handler on the same gRPC stack,
+//! and a bare client of the same OpenBao.
 //!
-//! Machines differ and are noisy: read the ratios, not the figures.
+//! Machines differ and are noisy: read the ratios, not the figures. A report and no gate: a
+//! missed goal does not change the exit code.
+//!
+//! Modules from the ground floor to the roof; each uses only what stands above it.
+
+mod line;
 
 mod floor;
+
 mod load;
+
+mod callers;
+
+mod burst;
+
+mod backend;
+
+mod row;
+
 mod stage;
 
-use std::{error::Error, io::Write as _, path::PathBuf, sync::Arc, time::Duration};
+mod contest;
 
+mod goals;
+
+mod report;
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use ::stage::{places, process};
 use clap::Parser;
-use serde_json::{Value, json};
-
-use ::stage::process::{Holdings, Process};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    load::{Call, Measured},
+    backend::{Backend, BaoDev, Place},
+    contest::{Cast, Peer, Plan},
+    goals::Facts,
+    line::Problem,
+    report::Report,
     stage::Stage,
 };
 
 const CONCURRENCIES: [usize; 3] = [1, 16, 64];
-const WARM_UP: Duration = Duration::from_millis(300);
-/// More than are ever in flight, so that equal ones never meet.
-const CIPHERTEXTS: usize = 512;
+const SLICE: Duration = Duration::from_millis(250);
+/// A cold start over so many seeds, with OpenBao so far away.
+const BURST: usize = 2000;
+const FAR_AWAY_MS: u64 = 200;
 
-/// What a call costs, next to an empty handler on the same gRPC stack.
+/// What a call costs, next to an empty handler and a bare client, as one table.
 #[derive(Parser)]
 struct Arguments {
-    /// Seconds for each row
+    /// Seconds for each row, spread over the run
     #[arg(long, default_value_t = 2)]
-    seconds: u64,
+    seconds: u32,
     /// Write the figures as JSON here, too
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Put the tables between the marks of this document, too
+    #[arg(long)]
+    document: Option<PathBuf>,
+    /// The program that is measured [default: bao-kms-provider beside this one]
+    #[arg(long)]
+    provider: Option<PathBuf>,
+    /// Ask this OpenBao, as https://127.0.0.1:8200, instead of a bao-dev of our own
+    #[arg(long, requires = "ca_file", requires = "token_file")]
+    address: Option<String>,
+    /// Authorities of that OpenBao, PEM
+    #[arg(long)]
+    ca_file: Option<PathBuf>,
+    /// Name in its certificate [default: the host of the address]
+    #[arg(long)]
+    server_name: Option<String>,
+    /// A token there that may mount a secrets engine and an auth method and write a policy; all is
+    /// removed afterwards
+    #[arg(long)]
+    token_file: Option<PathBuf>,
+    /// Namespace there
+    #[arg(long, default_value = "")]
+    namespace: String,
+    /// Its process, if it runs on this machine: its CPU is measured, too
+    #[arg(long)]
+    backend_pid: Option<u32>,
+    /// Measure the KMS v2 plugin on this socket, too
+    #[arg(long)]
+    peer: Option<PathBuf>,
+    /// Its process
+    #[arg(long, requires = "peer")]
+    peer_pid: Option<u32>,
     /// Be the empty handler on this socket (started by the program itself)
     #[arg(long, hide = true)]
     floor: Option<PathBuf>,
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+// Two threads everywhere, as many as the provider has.
+#[tokio::main(worker_threads = 2)]
+async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match &arguments.floor {
+    let outcome = match &arguments.floor {
         Some(socket) => floor::serve(socket).await,
-        None => measure(&arguments).await,
+        None => run(&arguments).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            let _ = writeln!(std::io::stderr(), "bench: {problem}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-async fn measure(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let length = Duration::from_secs(arguments.seconds);
-    let stage = Stage::set().await?;
-    let idle = stage.provider.holdings()?.resident_kib;
-    let floor = load::client(&stage.floor_socket).await?;
-    let mut provider = load::client(&stage.provider_socket).await?;
-    let sealed = Arc::new(load::ciphertexts(&mut provider, CIPHERTEXTS).await?);
-    let equal = sealed.first().cloned().ok_or("nothing was encrypted")?;
-    let kinds = [
-        ("empty handler", Call::Status, true),
-        ("Status", Call::Status, false),
-        ("Encrypt", Call::Encrypt, false),
-        ("Decrypt, distinct", Call::DecryptDistinct(sealed), false),
-        ("Decrypt, equal", Call::DecryptEqual(equal), false),
-    ];
+async fn run(arguments: &Arguments) -> Result<(), Problem> {
+    let home = tempfile::tempdir()?;
+    let bao_dev = match arguments.address {
+        Some(_) => None,
+        None => Some(BaoDev::start(home.path()).await?),
+    };
+    let (program, place) = match &bao_dev {
+        Some(bao_dev) => ("bao-dev as OpenBao", bao_dev.place.clone()),
+        None => ("OpenBao", elsewhere(arguments)?),
+    };
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut backend = Backend::prepare(program, place, home.path()).await?;
+    // However it ends, what was made on the server goes.
+    let outcome = tokio::select! {
+        outcome = measure(arguments, &backend, bao_dev.as_ref(), home.path()) => outcome,
+        _ = tokio::signal::ctrl_c() => Err("stopped".into()),
+        _ = terminated.recv() => Err("stopped".into()),
+    };
+    let removed = backend.remove().await;
+    publish(arguments, &outcome?)?;
+    removed
+}
 
-    let mut out = std::io::stdout();
-    writeln!(out, "{}", machine())?;
-    writeln!(
-        out,
-        "\n{:<20} {:>4} {:>10} {:>10} {:>10} {:>12} {:>14}",
-        "call", "c", "p50 us", "p99 us", "calls/s", "CPU us/call", "p99 / empty"
-    )?;
+fn elsewhere(arguments: &Arguments) -> Result<Place, Problem> {
+    let missing = "an OpenBao elsewhere needs --address, --ca-file and --token-file";
+    let token = arguments.token_file.as_ref().ok_or(missing)?;
+    Ok(Place {
+        url: arguments.address.clone().ok_or(missing)?,
+        server_name: arguments.server_name.clone(),
+        ca: arguments.ca_file.clone().ok_or(missing)?,
+        token: fs::read_to_string(token)?.trim().to_owned(),
+        namespace: arguments.namespace.clone(),
+        pid: arguments.backend_pid,
+    })
+}
+
+async fn measure(
+    arguments: &Arguments,
+    backend: &Backend,
+    bao_dev: Option<&BaoDev>,
+    home: &Path,
+) -> Result<Report, Problem> {
+    let program = match &arguments.provider {
+        Some(program) => program.clone(),
+        None => places::beside("bao-kms-provider")?,
+    };
+    let stage = Stage::set(&program, backend, home).await?;
+    let cast = cast(arguments, backend, &stage).await?;
+    let plan = Plan {
+        slices: (arguments.seconds * 4).max(1),
+        slice: SLICE,
+    };
     let mut rows = Vec::new();
     for concurrency in CONCURRENCIES {
-        let mut empty_p99 = Duration::ZERO;
-        for (name, call, is_floor) in &kinds {
-            let (client, process) = if *is_floor {
-                (&floor, &stage.floor)
-            } else {
-                (&provider, &stage.provider)
-            };
-            load::run(client, call, concurrency, WARM_UP).await?;
-            let before = process.cpu()?;
-            let measured = load::run(client, call, concurrency, length).await?;
-            let cpu = process.cpu()?.saturating_sub(before);
-            if *is_floor {
-                empty_p99 = measured.p99;
-            }
-            let row = row(name, concurrency, &measured, cpu, empty_p99);
-            writeln!(out, "{}", line(&row))?;
-            rows.push(row);
-        }
+        rows.extend(contest::hold(&cast, concurrency, plan).await?);
     }
-    let summary = summary(&stage.provider, idle, stage.start_to_healthy)?;
-    writeln!(out, "\n{}", summary_text(&summary))?;
+    let provider = stage.provider.id();
+    let resident = |name| process::status(provider, name);
+    let after_load = resident("VmRSS:")?;
+    let threads = resident("Threads:")?;
+    let burst = match bao_dev {
+        None => None,
+        Some(bao_dev) => {
+            bao_dev.delay(Some(FAR_AWAY_MS)).await?;
+            let some = cast.sealed.get(..BURST).unwrap_or_default();
+            let took = burst::all_at_once(&cast.provider, some).await?;
+            bao_dev.delay(None).await?;
+            Some(took.as_secs_f64())
+        }
+    };
+    let facts = Facts {
+        real_backend: bao_dev.is_none(),
+        resident_after_load_kib: after_load,
+        start_to_healthy_ms: stage.start_to_healthy.as_secs_f64() * 1e3,
+        burst_seconds: burst,
+    };
+    let mut figures = vec![
+        ("resident idle, KiB", stage.resident_idle_kib as f64),
+        ("resident after load, KiB", after_load as f64),
+        ("resident at most, KiB", resident("VmHWM:")? as f64),
+        ("threads", threads as f64),
+        ("binary, KiB", (stage.binary_bytes / 1024) as f64),
+        (
+            "start to healthy, ms",
+            (facts.start_to_healthy_ms * 10.0).round() / 10.0,
+        ),
+    ];
+    if let Some(pid) = arguments.peer_pid {
+        figures.push((
+            "peer resident after load, KiB",
+            process::status(pid, "VmRSS:")? as f64,
+        ));
+    }
+    Ok(Report {
+        machine: machine(),
+        backend: format!("{} on {}", backend.program, backend.whereabouts()),
+        goals: goals::goals(&rows, &facts),
+        rows,
+        provider: figures,
+    })
+}
+
+async fn cast<'a>(
+    arguments: &Arguments,
+    backend: &'a Backend,
+    stage: &'a Stage,
+) -> Result<Cast<'a>, Problem> {
+    let mut provider = callers::client(&stage.provider_socket).await?;
+    let sealed = Arc::new(callers::ciphertexts(&mut provider, BURST).await?);
+    let peer = match &arguments.peer {
+        None => None,
+        Some(socket) => {
+            let mut client = callers::client(socket).await?;
+            Some(Peer {
+                sealed: Arc::new(callers::ciphertexts(&mut client, BURST / 4).await?),
+                client,
+                pid: arguments.peer_pid,
+            })
+        }
+    };
+    let scope = stage::scope(&backend.place.namespace);
+    Ok(Cast {
+        stage,
+        backend,
+        floor: callers::client(&stage.floor_socket).await?,
+        provider,
+        sealed,
+        associated_data: backend.snapshot(&scope).await?.associated_data,
+        peer,
+    })
+}
+
+fn publish(arguments: &Arguments, report: &Report) -> Result<(), Problem> {
+    write!(std::io::stdout(), "{}", report.text())?;
     if let Some(path) = &arguments.json {
-        let report = json!({"machine": machine(), "rows": rows, "provider": summary});
-        std::fs::write(path, format!("{report:#}\n"))?;
+        fs::write(path, format!("{:#}\n", report.json()))?;
+    }
+    if let Some(path) = &arguments.document {
+        let name = if arguments.address.is_some() {
+            "openbao"
+        } else {
+            "bao-dev"
+        };
+        let text = fs::read_to_string(path)?;
+        let text = report::replaced(&text, name, &report.markdown());
+        let text = text.ok_or_else(|| format!("{}: no marks of bench {name}", path.display()))?;
+        fs::write(path, text)?;
     }
     Ok(())
 }
 
-fn row(name: &str, c: usize, measured: &Measured, cpu: Duration, empty_p99: Duration) -> Value {
-    let micros = |time: Duration| (time.as_secs_f64() * 1e7).round() / 10.0;
-    let calls = measured.calls.max(1) as f64;
-    json!({
-        "call": name,
-        "concurrency": c,
-        "p50_us": micros(measured.p50),
-        "p99_us": micros(measured.p99),
-        "calls_per_second": (calls / measured.took.as_secs_f64()).round(),
-        "cpu_us_per_call": (cpu.as_secs_f64() * 1e7 / calls).round() / 10.0,
-        "p99_to_empty_handler": (measured.p99.as_secs_f64() / empty_p99.as_secs_f64() * 100.0).round() / 100.0,
-    })
-}
-
-fn line(row: &Value) -> String {
-    let text = |name: &str| {
-        let value = row.get(name).cloned().unwrap_or_default();
-        value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned)
-    };
-    format!(
-        "{:<20} {:>4} {:>10} {:>10} {:>10} {:>12} {:>14}",
-        text("call"),
-        text("concurrency"),
-        text("p50_us"),
-        text("p99_us"),
-        text("calls_per_second"),
-        text("cpu_us_per_call"),
-        text("p99_to_empty_handler")
-    )
-}
-
-fn summary(provider: &Process, idle: u64, healthy: Duration) -> Result<Value, Box<dyn Error>> {
-    let Holdings {
-        resident_kib,
-        threads,
-        ..
-    } = provider.holdings()?;
-    Ok(json!({
-        "resident_idle_kib": idle,
-        "resident_after_load_kib": resident_kib,
-        "threads": threads,
-        "start_to_healthy_ms": healthy.as_millis(),
-    }))
-}
-
-fn summary_text(summary: &Value) -> String {
-    let figure = |name: &str| summary.get(name).cloned().unwrap_or_default();
-    format!(
-        "provider: {} KiB resident idle, {} KiB after load, {} threads, healthy {} ms after start",
-        figure("resident_idle_kib"),
-        figure("resident_after_load_kib"),
-        figure("threads"),
-        figure("start_to_healthy_ms")
-    )
-}
-
-/// The machine in one line: processors, their model, kernel.
+/// The machine in one line: processors, their model, memory, kernel.
 fn machine() -> String {
-    let model = std::fs::read_to_string("/proc/cpuinfo")
-        .ok()
-        .and_then(|text| {
-            let line = text.lines().find(|line| line.starts_with("model name"))?;
-            line.split_once(": ").map(|(_, model)| model.to_owned())
-        });
+    let line = |file: &str, name: &str| {
+        let text = fs::read_to_string(file).ok()?;
+        let line = text.lines().find(|line| line.starts_with(name))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    };
+    let unknown = || "unknown".to_owned();
+    let model = line("/proc/cpuinfo", "model name").unwrap_or_else(unknown);
+    let memory = line("/proc/meminfo", "MemTotal").unwrap_or_else(unknown);
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let kernel = rustix::system::uname()
-        .release()
-        .to_string_lossy()
-        .into_owned();
-    format!(
-        "{cores} processors, {}, Linux {kernel}; OpenBao is bao-dev on the same machine",
-        model.unwrap_or_else(|| "unknown".into())
-    )
+    let uname = rustix::system::uname();
+    let kernel = uname.release().to_string_lossy();
+    format!("{cores} processors, {model}, {memory} of memory, Linux {kernel}")
 }

@@ -88,19 +88,7 @@ impl Process {
     /// # Errors
     /// When the process is gone.
     pub fn cpu(&self) -> io::Result<Duration> {
-        let text = fs::read_to_string(self.proc("stat"))?;
-        // Fields 14 and 15, counted after the name, which may hold anything.
-        let ticks: u64 = text
-            .rsplit(')')
-            .next()
-            .unwrap_or_default()
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .filter_map(|field| field.parse::<u64>().ok())
-            .sum();
-        let per_second = rustix::param::clock_ticks_per_second();
-        Ok(Duration::from_secs(ticks) / u32::try_from(per_second).unwrap_or(100))
+        cpu(self.id())
     }
 
     /// Memory, threads and descriptors.
@@ -108,20 +96,54 @@ impl Process {
     /// # Errors
     /// When the process is gone.
     pub fn holdings(&self) -> io::Result<Holdings> {
-        let status = fs::read_to_string(self.proc("status"))?;
-        let figure = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let value = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
-            value.ok_or_else(|| io::Error::other(format!("no {name} in the status of the process")))
-        };
-        Ok(Holdings {
-            resident_kib: figure("VmRSS:")?,
-            threads: figure("Threads:")?,
-            descriptors: fs::read_dir(self.proc("fd"))?.count() as u64,
-        })
+        holdings(self.id())
     }
+}
 
-    fn proc(&self, file: &str) -> String {
-        format!("/proc/{}/{file}", self.0.id())
-    }
+/// User and system time of any process so far, in steps of 10 ms.
+///
+/// # Errors
+/// When there is no such process.
+pub fn cpu(id: u32) -> io::Result<Duration> {
+    let text = fs::read_to_string(proc(id, "stat"))?;
+    // Fields 14 and 15, counted after the name, which may hold anything.
+    let ticks: u64 = text
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
+    let per_second = rustix::param::clock_ticks_per_second();
+    Ok(Duration::from_secs(ticks) / u32::try_from(per_second).unwrap_or(100))
+}
+
+/// Memory, threads and descriptors of any process; the last may be its owner's secret.
+///
+/// # Errors
+/// When there is no such process, or it does not show its descriptors.
+pub fn holdings(id: u32) -> io::Result<Holdings> {
+    Ok(Holdings {
+        resident_kib: status(id, "VmRSS:")?,
+        threads: status(id, "Threads:")?,
+        descriptors: fs::read_dir(proc(id, "fd"))?.count() as u64,
+    })
+}
+
+/// One figure of a process's status, as `VmRSS:` or `VmHWM:`, in the unit of that file: KiB for
+/// memory. Shown for every process, whoever owns it.
+///
+/// # Errors
+/// When there is no such process or no such line.
+pub fn status(id: u32, name: &str) -> io::Result<u64> {
+    let status = fs::read_to_string(proc(id, "status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let value = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+    value.ok_or_else(|| io::Error::other(format!("no {name} in the status of process {id}")))
+}
+
+fn proc(id: u32, file: &str) -> String {
+    format!("/proc/{id}/{file}")
 }

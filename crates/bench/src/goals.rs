@@ -1,0 +1,242 @@
+//! What the figures should be, as ratios inside one run wherever that is possible.
+
+use serde_json::{Value, json};
+
+use crate::row::{Kind, Row};
+
+/// What is measured once and not per row.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Facts {
+    /// Whether the backend's own costs are those of a real OpenBao.
+    pub(crate) real_backend: bool,
+    pub(crate) resident_after_load_kib: u64,
+    pub(crate) start_to_healthy_ms: f64,
+    /// Seconds until a burst was answered by a slow backend; bao-dev only.
+    pub(crate) burst_seconds: Option<f64>,
+}
+
+/// A limit and what was measured.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Goal {
+    pub(crate) what: String,
+    pub(crate) value: Option<f64>,
+    pub(crate) limit: f64,
+    /// Whether `limit` is the least and not the most.
+    pub(crate) at_least: bool,
+}
+
+impl Goal {
+    fn at_most(what: impl Into<String>, value: Option<f64>, limit: f64) -> Self {
+        Self {
+            what: what.into(),
+            value: value.filter(|value| value.is_finite()),
+            limit,
+            at_least: false,
+        }
+    }
+
+    fn at_least(what: impl Into<String>, value: Option<f64>, limit: f64) -> Self {
+        Self {
+            at_least: true,
+            ..Self::at_most(what, value, limit)
+        }
+    }
+
+    pub(crate) fn verdict(&self) -> &'static str {
+        match self.value {
+            None => "not measured",
+            Some(value) if self.at_least && value >= self.limit => "held",
+            Some(value) if !self.at_least && value <= self.limit => "held",
+            Some(_) => "missed",
+        }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "goal": self.what,
+            "value": self.value.map(|value| (value * 1000.0).round() / 1000.0),
+            "limit": self.limit,
+            "at_least": self.at_least,
+            "verdict": self.verdict(),
+        })
+    }
+}
+
+/// All goals.
+pub(crate) fn goals(rows: &[Row], facts: &Facts) -> Vec<Goal> {
+    let find = |kind, concurrency| {
+        rows.iter()
+            .find(|row| row.kind == kind && row.concurrency == concurrency)
+    };
+    let mut goals = Vec::new();
+    for c in [1, 16, 64] {
+        let value = ratio(find(Kind::Status, c), find(Kind::EmptyHandler, c), |row| {
+            Some(row.p99)
+        });
+        goals.push(Goal::at_most(
+            format!("Status at {c}: p99 / p99 of the empty handler"),
+            value,
+            1.2,
+        ));
+    }
+    for (kind, bare) in [
+        (Kind::Encrypt, Kind::BareEncrypt),
+        (Kind::DecryptDistinct, Kind::BareDecrypt),
+    ] {
+        for c in [1, 16] {
+            let sum = || Some(find(bare, c)?.p50 + 1.2 * find(Kind::EmptyHandler, c)?.p50);
+            let value = find(kind, c).and_then(|row| Some(row.p50 / sum()?));
+            goals.push(Goal::at_most(
+                format!("{} at {c}: p50 / (p50 bare + 1.2 x p50 empty)", kind.name()),
+                value,
+                1.0,
+            ));
+        }
+    }
+    let (ours, bare) = (find(Kind::DecryptDistinct, 64), find(Kind::BareDecrypt, 64));
+    let real = |value: Option<f64>| value.filter(|_| facts.real_backend);
+    goals.push(Goal::at_least(
+        "Decrypt, distinct at 64: calls/s / those of the bare client (real OpenBao)",
+        real(ratio(ours, bare, |row| Some(row.per_second))),
+        4.0,
+    ));
+    goals.push(Goal::at_most(
+        "Decrypt, distinct at 64: backend CPU / that of the bare client (real OpenBao)",
+        real(ratio(ours, bare, |row| row.backend_cpu)),
+        0.25,
+    ));
+    goals.push(Goal::at_most(
+        "2,000 distinct Decrypts at once, 200 ms of backend latency: seconds until all are answered",
+        facts.burst_seconds,
+        3.0,
+    ));
+    let floors = || Some(find(Kind::EmptyHandler, 64)?.cpu? + find(Kind::BareEncrypt, 64)?.cpu?);
+    goals.push(Goal::at_most(
+        "Encrypt at 64: provider CPU / (empty handler + bare client)",
+        find(Kind::Encrypt, 64).and_then(|row| Some(row.cpu? / floors()?)),
+        1.3,
+    ));
+    let status = rows.iter().filter(|row| row.kind == Kind::Status);
+    goals.push(Goal::at_most(
+        "Status: backend calls per call",
+        status
+            .filter_map(|row| row.backend_calls)
+            .max_by(f64::total_cmp),
+        0.0,
+    ));
+    goals.push(Goal::at_most(
+        "resident after load, MB",
+        Some(facts.resident_after_load_kib as f64 * 1024.0 / 1e6),
+        12.0,
+    ));
+    goals.push(Goal::at_most(
+        "start to healthy, ms",
+        Some(facts.start_to_healthy_ms),
+        150.0,
+    ));
+    goals
+}
+
+fn ratio(
+    ours: Option<&Row>,
+    floor: Option<&Row>,
+    figure: impl Fn(&Row) -> Option<f64>,
+) -> Option<f64> {
+    Some(figure(ours?)? / figure(floor?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(kind: Kind, concurrency: usize, p50: f64, cpu: f64) -> Row {
+        Row {
+            kind,
+            concurrency,
+            p50,
+            p99: 2.0 * p50,
+            per_second: 1e6 / p50,
+            cpu: Some(cpu),
+            backend_cpu: Some(cpu),
+            backend_calls: Some(0.0),
+        }
+    }
+
+    fn facts() -> Facts {
+        Facts {
+            real_backend: true,
+            resident_after_load_kib: 11_000,
+            start_to_healthy_ms: 150.0,
+            burst_seconds: None,
+        }
+    }
+
+    fn verdict<'a>(goals: &'a [Goal], beginning: &str) -> (&'static str, &'a Goal) {
+        let goal = goals.iter().find(|goal| goal.what.starts_with(beginning));
+        let goal = goal.unwrap();
+        (goal.verdict(), goal)
+    }
+
+    #[test]
+    fn a_limit_is_held_when_it_is_met_exactly_and_missed_beyond() {
+        let mut rows = vec![
+            row(Kind::EmptyHandler, 1, 100.0, 10.0),
+            row(Kind::BareEncrypt, 1, 200.0, 10.0),
+            row(Kind::Encrypt, 1, 320.0, 10.0),
+        ];
+        assert_eq!(verdict(&goals(&rows, &facts()), "Encrypt at 1:").0, "held");
+        rows[2].p50 = 321.0;
+        assert_eq!(
+            verdict(&goals(&rows, &facts()), "Encrypt at 1:").0,
+            "missed"
+        );
+        assert_eq!(
+            verdict(&goals(&rows, &facts()), "start to healthy").0,
+            "held"
+        );
+        assert_eq!(verdict(&goals(&rows, &facts()), "resident after").0, "held");
+    }
+
+    #[test]
+    fn what_was_not_measured_is_neither_held_nor_missed() {
+        for goal in goals(&[], &facts())
+            .iter()
+            .filter(|goal| goal.value.is_none())
+        {
+            assert_eq!(goal.verdict(), "not measured");
+        }
+        assert_eq!(verdict(&goals(&[], &facts()), "2,000").0, "not measured");
+    }
+
+    #[test]
+    fn the_gain_of_batches_counts_only_on_a_real_openbao() {
+        let rows = [
+            row(Kind::BareDecrypt, 64, 400.0, 800.0),
+            row(Kind::DecryptDistinct, 64, 100.0, 200.0),
+        ];
+        let what = "Decrypt, distinct at 64: calls/s";
+        assert_eq!(verdict(&goals(&rows, &facts()), what).0, "held");
+        let imitation = Facts {
+            real_backend: false,
+            ..facts()
+        };
+        assert_eq!(verdict(&goals(&rows, &imitation), what).0, "not measured");
+    }
+
+    #[test]
+    fn one_backend_call_in_any_row_of_status_misses_the_goal() {
+        let mut rows = [
+            row(Kind::Status, 1, 1.0, 1.0),
+            row(Kind::Status, 64, 1.0, 1.0),
+        ];
+        assert_eq!(
+            verdict(&goals(&rows, &facts()), "Status: backend").0,
+            "held"
+        );
+        rows[0].backend_calls = Some(0.0001);
+        assert_eq!(
+            verdict(&goals(&rows, &facts()), "Status: backend").0,
+            "missed"
+        );
+    }
+}
