@@ -17,3 +17,4 @@ mod load;
 mod logs;
 mod socket;
 mod transport;
+mod unfriendly;
