@@ -3,7 +3,8 @@
 use std::{io, path::PathBuf};
 
 use bao_dev::testing::{
-    Action, Control, DevServer, Fault, Jwt, KeyConfig, Listener, Options, Setup, StandbyChange,
+    Action, Audit, Control, DevServer, Ending, Fault, Jwt, KeyConfig, Listener, ListenerMode,
+    Options, Setup, StandbyChange, TlsMode, When,
 };
 use fastrand::Rng;
 
@@ -139,7 +140,7 @@ impl Backend {
                 let to = "https://127.0.0.1:1".to_owned();
                 self.trouble(&Action::Redirect { to }, rng);
             }
-            Kind::RateLimited => self.trouble(&rate_limited(), rng),
+            Kind::RateLimited => self.trouble(&Action::rate_limited(Some(1)), rng),
             Kind::ActiveGone => self.rule(gone(Listener::Active)),
             Kind::StandbyGone => self.rule(gone(Listener::Standby)),
             Kind::LoginRefused => {
@@ -165,9 +166,90 @@ impl Backend {
             }
             Kind::TokensRestored => self.remember(),
             Kind::RolledBack => return self.roll_back(),
-            other => return self.begin_on_key(other),
+            other => {
+                self.begin_on_wire(other, rng)?;
+                self.begin_on_answers(other, rng);
+                self.begin_on_key(other)?;
+            }
         }
         Ok(())
+    }
+
+    fn begin_on_wire(&mut self, kind: Kind, rng: &mut Rng) -> io::Result<()> {
+        let sides = [None, Some(Listener::Active), Some(Listener::Standby)];
+        let side = rng.choice(sides).flatten();
+        let done = match kind {
+            Kind::Restarted | Kind::RestartedSealed => {
+                let sealed = kind == Kind::RestartedSealed;
+                self.control().restart(side, rng.u64(100..3000), sealed)
+            }
+            Kind::PortRefuses => self.control().listener(side, ListenerMode::Refuse),
+            Kind::PortSilent => self.control().listener(side, ListenerMode::BlackHole),
+            Kind::HandshakeFails => {
+                let modes = [
+                    TlsMode::Expired,
+                    TlsMode::NotYetValid,
+                    TlsMode::WrongName,
+                    TlsMode::UnknownCa,
+                    TlsMode::Version,
+                    TlsMode::Alert,
+                    TlsMode::Silent,
+                    TlsMode::Reset,
+                    TlsMode::Plain,
+                ];
+                let mode = rng.choice(modes).unwrap_or(TlsMode::Good);
+                self.control().tls(side, mode)
+            }
+            Kind::TlsOld => self.control().tls(None, TlsMode::Tls12),
+            Kind::ConnectionsEnded => {
+                let endings = [Ending::Fin, Ending::Rst, Ending::Graceful];
+                let ending = rng.choice(endings).unwrap_or(Ending::Fin);
+                self.control().connections_close(side, ending);
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+        done.map_err(io::Error::other)
+    }
+
+    fn begin_on_answers(&mut self, kind: Kind, rng: &mut Rng) {
+        match kind {
+            Kind::AuditBroken => {
+                let audit = [Audit::RequestFails, Audit::ResponseFails];
+                let audit = rng.choice(audit).unwrap_or(Audit::RequestFails);
+                self.control().audit(audit);
+            }
+            Kind::Uninitialized => self.control().initialized(false),
+            Kind::SlowBodies => self.rule(Fault::new(Action::SlowBody {
+                bytes: 64,
+                every_ms: 10,
+            })),
+            Kind::CutAnswers => self.trouble(&Action::Truncate { bytes: None }, rng),
+            Kind::Flaky => {
+                let fault = Fault::new(Action::Reset).probability(0.25, rng.u64(..));
+                self.rule(fault);
+            }
+            Kind::Jitter => self.rule(Fault::new(Action::Jitter {
+                min_ms: 0,
+                max_ms: 300,
+            })),
+            Kind::LeasesShort => {
+                // What is promised is what the role grants.
+                let lease = Action::Lease {
+                    ttl: 3,
+                    promised: Some(self.setup.token_ttl),
+                };
+                self.rule(Fault::new(lease));
+                self.control().tokens_revoke_all();
+            }
+            Kind::RotatedInRequest => {
+                let whens = [When::Before, When::During, When::After];
+                let when = rng.choice(whens).unwrap_or(When::During);
+                let path = rng.choice(DATA).unwrap_or("/v1/transit/decrypt/*");
+                self.rule(Fault::new(Action::Rotate { when }).path(path).times(1));
+            }
+            _ => {}
+        }
     }
 
     fn begin_on_key(&mut self, kind: Kind) -> io::Result<()> {
@@ -235,6 +317,21 @@ impl Backend {
         let unchanged = KeyConfig::default();
         match kind {
             Kind::Sealed => self.control().unseal(),
+            Kind::RestartedSealed => {
+                self.control().unseal();
+                let open = self.control().listener(None, ListenerMode::Open);
+                open.map_err(io::Error::other)?;
+            }
+            Kind::PortRefuses | Kind::PortSilent | Kind::Restarted => {
+                let open = self.control().listener(None, ListenerMode::Open);
+                open.map_err(io::Error::other)?;
+            }
+            Kind::HandshakeFails | Kind::TlsOld => {
+                let good = self.control().tls(None, TlsMode::Good);
+                good.map_err(io::Error::other)?;
+            }
+            Kind::AuditBroken => self.control().audit(Audit::Works),
+            Kind::Uninitialized => self.control().initialized(true),
             Kind::PolicyRemoved => {
                 let (name, text) = (&self.setup.policy, self.setup.policy_text());
                 let put = self.control().policy_put(name, &text);
@@ -276,16 +373,5 @@ impl Backend {
     /// Stops it.
     pub(crate) async fn stop(self) {
         self.server.stop().await;
-    }
-}
-
-fn rate_limited() -> Action {
-    let headers = [("Retry-After".to_owned(), "1".to_owned())];
-    Action::Answer {
-        status: 429,
-        error: Some("request path rate limit quota exceeded".to_owned()),
-        wrapped: None,
-        body: None,
-        headers: headers.into(),
     }
 }

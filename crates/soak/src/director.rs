@@ -67,7 +67,7 @@ impl Director {
         while Instant::now() < end && !self.model.ledger.is_over() {
             let weather = self.draw();
             self.raise(weather).await?;
-            if self.rng.u8(..10) < 7 {
+            if self.rng.u8(..10) < self.pacing.calm_in_ten {
                 self.calm().await?;
             }
         }
@@ -140,6 +140,10 @@ impl Director {
             Some(node) => self.act_on(node, kind, lasts).await?,
         }
         self.backend.end(kind)?;
+        if kind == Kind::RotatedInRequest || kind == Kind::WriteMinimumRaised {
+            self.rotated = Instant::now();
+            self.model.ledger.tally("rotations");
+        }
         self.model.ledger.note(&format!("END {}", weather.name));
         self.model.sky().end(number, Instant::now());
         Ok(())

@@ -27,6 +27,8 @@ pub(crate) struct Pacing {
     pub(crate) bad: Range<u64>,
     /// How long good weather lasts, once all is well again, milliseconds.
     pub(crate) good: Range<u64>,
+    /// How many spells of ten are followed by good weather and not by the next one.
+    pub(crate) calm_in_ten: u8,
     /// Between two samples of memory, threads and descriptors.
     pub(crate) sample: Duration,
     /// What a caller waits for an answer.
@@ -57,6 +59,7 @@ impl Pacing {
             converge: Duration::from_secs(20),
             bad: 1500..14_000,
             good: 4000..16_000,
+            calm_in_ten: 7,
             sample: Duration::from_secs(5),
             patience: Duration::from_secs(4),
         }
@@ -71,6 +74,7 @@ impl Pacing {
             fresh: Duration::from_millis(1500),
             bad: 500..1500,
             good: 200..500,
+            calm_in_ten: 1,
             sample: Duration::from_millis(500),
             ..Self::long()
         }

@@ -38,6 +38,21 @@ pub(crate) enum Kind {
     WriteMinimumRaised,
     RolledBack,
     TokensRestored,
+    Restarted,
+    RestartedSealed,
+    PortRefuses,
+    PortSilent,
+    HandshakeFails,
+    TlsOld,
+    ConnectionsEnded,
+    AuditBroken,
+    Uninitialized,
+    SlowBodies,
+    CutAnswers,
+    Flaky,
+    Jitter,
+    LeasesShort,
+    RotatedInRequest,
     StateDirectoryGone,
     Terminated,
     Killed,
@@ -76,11 +91,19 @@ const SILENT: &[&str] = &[
 ];
 const SEALED: &[&str] = &[
     "openbao_sealed",
+    "openbao_connection_failed",
     "openbao_unavailable",
     "key_metadata_refresh",
     "timeout",
 ];
 const LIMITED: &[&str] = &["openbao_rate_limited", "key_metadata_refresh", "timeout"];
+const TLS: &[&str] = &[
+    "openbao_unavailable",
+    "openbao_connection_failed",
+    "openbao_tls_failed",
+    "timeout",
+    "key_metadata_refresh",
+];
 /// A node that has not heard of a version, or of the key.
 const LAGGING: &[&str] = &[
     "transit_version_unavailable",
@@ -111,7 +134,7 @@ const FREEZE: &[&str] = &[
 ];
 
 /// All kinds.
-pub(crate) const TABLE: [Weather; 35] = [
+pub(crate) const TABLE: [Weather; 50] = [
     weather(K::Sealed, "sealed", Stale, SEALED),
     weather(K::Hanging, "backend hangs", Stale, SILENT),
     weather(K::HangingDecrypt, "decrypt hangs", Stale, SILENT),
@@ -157,6 +180,26 @@ pub(crate) const TABLE: [Weather; 35] = [
     ),
     weather(K::RolledBack, "rolled back and restored", AtOnce, VERSIONS),
     weather(K::TokensRestored, "tokens of an old snapshot", Never, NONE),
+    weather(K::Restarted, "backend restarted", Stale, SILENT),
+    weather(
+        K::RestartedSealed,
+        "backend restarted sealed",
+        Stale,
+        SEALED,
+    ),
+    weather(K::PortRefuses, "a port refuses", Stale, SILENT),
+    weather(K::PortSilent, "a port swallows", Stale, SILENT),
+    weather(K::HandshakeFails, "TLS handshakes fail", Stale, TLS),
+    weather(K::TlsOld, "TLS 1.2 only", Never, NONE),
+    weather(K::ConnectionsEnded, "connections ended", Never, NONE),
+    weather(K::AuditBroken, "audit device broken", Stale, SILENT),
+    weather(K::Uninitialized, "backend not initialized", Stale, SEALED),
+    weather(K::SlowBodies, "bodies dribble", Never, NONE),
+    weather(K::CutAnswers, "answers cut", Stale, SILENT),
+    weather(K::Flaky, "one in four resets", Stale, SILENT),
+    weather(K::Jitter, "jitter", Never, NONE),
+    weather(K::LeasesShort, "tokens die early", Never, NONE),
+    weather(K::RotatedInRequest, "rotated within a request", Never, NONE),
     weather(K::StateDirectoryGone, "state directory away", Never, NONE),
     weather(K::Terminated, "provider restarted (TERM)", AtOnce, PROCESS),
     weather(K::Killed, "provider restarted (KILL)", AtOnce, PROCESS),
