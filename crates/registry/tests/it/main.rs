@@ -8,6 +8,7 @@
 
 mod crash;
 mod documents;
+mod faults;
 mod properties;
 mod recovery;
 mod simulation;
