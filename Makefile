@@ -4,6 +4,7 @@
 #   make test    install what is missing, build, run all tests
 #   make lint    formatting, clippy, cargo deny, documentation, generated files
 #   make bench   what a call costs, next to an empty handler and a bare client, one table
+#   make faults  every fault of the backend, and the table of docs/reliability.md
 #   make soak    two providers and an OpenBao on a hostile day: TIME=10m, SEED=n, DOC=file
 #   make nightly what takes too long for every change: many more random cases
 
@@ -26,7 +27,7 @@ else
 unexport BUILD_COMMIT
 endif
 
-.PHONY: help setup build conformance-build demo test test-rust test-conformance lint bench soak nightly clean
+.PHONY: help setup build conformance-build demo test test-rust test-conformance lint bench soak faults nightly clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -62,6 +63,9 @@ bench: setup
 
 soak: setup
 	@scripts/soak.sh --time $(or $(TIME),10m) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE)) $(if $(DOC),--doc $(DOC))
+
+faults: setup
+	@scripts/faults.sh
 
 nightly: test
 	PROPTEST_CASES=20000 cargo test --locked --workspace --release

@@ -7,6 +7,7 @@
 )]
 
 mod config;
+mod faults;
 mod grammar;
 mod probe;
 mod serve;
