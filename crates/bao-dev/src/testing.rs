@@ -214,3 +214,9 @@ impl DevServer {
         while self.tasks.join_next().await.is_some() {}
     }
 }
+
+impl Drop for DevServer {
+    fn drop(&mut self) {
+        self.control.shut();
+    }
+}

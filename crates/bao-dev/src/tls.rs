@@ -37,7 +37,7 @@ pub enum TlsMode {
     NotYetValid,
     /// A certificate for another name.
     WrongName,
-    /// A certificate of an authority nobody knows, with the name of the right one.
+    /// A certificate of an authority nobody knows.
     UnknownCa,
     /// TLS 1.2 and nothing newer.
     Tls12,
@@ -77,10 +77,12 @@ pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 impl Authority {
     /// A new one.
     pub(crate) fn throw_away() -> Result<Self, TlsError> {
+        Self::named("bao-dev throw-away CA")
+    }
+
+    fn named(name: &str) -> Result<Self, TlsError> {
         let mut params = CertificateParams::new(Vec::<String>::new())?;
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "bao-dev throw-away CA");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
@@ -102,7 +104,7 @@ impl Authority {
             TlsMode::Version => return Ok(Handshake::Say(FATAL_PROTOCOL_VERSION)),
             TlsMode::Plain => return Ok(Handshake::Say(PLAIN_HTTP)),
             TlsMode::Tls12 => self.config(mode, tls12)?,
-            TlsMode::UnknownCa => Self::throw_away()?.config(mode, DEFAULT_VERSIONS)?,
+            TlsMode::UnknownCa => Self::named("another CA")?.config(mode, DEFAULT_VERSIONS)?,
             TlsMode::Good | TlsMode::Expired | TlsMode::NotYetValid | TlsMode::WrongName => {
                 self.config(mode, DEFAULT_VERSIONS)?
             }

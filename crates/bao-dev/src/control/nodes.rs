@@ -95,6 +95,11 @@ impl Control {
         Ok(())
     }
 
+    /// Gives the ports of the nodes back.
+    pub(crate) fn shut(&self) {
+        self.wires(None).for_each(Wire::shut);
+    }
+
     /// How the listeners stand, as a part of the status.
     pub(super) fn listeners(&self) -> Value {
         let one = |listener| {

@@ -90,15 +90,21 @@ fn carried_out(
             fail_item(&mut answer, index, &error, status, asked);
         }
         Action::Lease { ttl, promised } => {
-            if shared.shorten_granted(&answer.body, ttl) {
-                let told = promised.unwrap_or(ttl).into();
-                answer.body = edit(&answer.body, "/auth/lease_duration", Some(&told));
-            }
+            answer.body = leased(shared, answer.body, ttl, promised);
         }
         // All others were carried out without the server's answer.
         _ => {}
     }
     Fate::Answered(answer, manner)
+}
+
+/// The answer to a login or renewal whose token lives as long as `ttl` says.
+fn leased(shared: &Shared, body: Vec<u8>, ttl: i64, promised: Option<i64>) -> Vec<u8> {
+    if !shared.shorten_granted(&body, ttl) {
+        return body;
+    }
+    let told = promised.unwrap_or(ttl).into();
+    edit(&body, "/auth/lease_duration", Some(&told))
 }
 
 fn rotated(shared: &Shared, node: Node, request: &Request, when: When) -> Answer {

@@ -78,7 +78,8 @@ impl Line {
 
     /// Waits until it is to end in good order.
     pub(crate) async fn dismissed(&self) {
-        let _ = self.ending.subscribe().wait_for(Option::is_some).await;
+        let graceful = |ending: &Option<Ending>| *ending == Some(Ending::Graceful);
+        let _ = self.ending.subscribe().wait_for(graceful).await;
     }
 
     /// Waits until no request has been under way for as long as `limit` says.

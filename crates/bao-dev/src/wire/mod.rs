@@ -141,6 +141,15 @@ impl Wire {
         Ok(())
     }
 
+    /// Gives the port back for good. Handles that outlive the server keep nothing open.
+    pub(crate) fn shut(&self) {
+        self.state().port = Port::Gone;
+        self.door.send_replace(Door {
+            listener: None,
+            reopen: None,
+        });
+    }
+
     /// Changes the handshake, and ends what shook hands before.
     pub(crate) fn set_tls(&self, mode: TlsMode, handshake: Handshake) {
         self.state().tls = (mode, handshake);
@@ -162,7 +171,7 @@ impl Wire {
             .collect();
         let ended = lines
             .iter()
-            .filter(|line| !line.is_ended() && !(only_idle && line.is_busy()));
+            .filter(|line| !(line.is_ended() || only_idle && line.is_busy()));
         ended.map(|line| line.end(how)).count()
     }
 

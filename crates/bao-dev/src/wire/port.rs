@@ -15,6 +15,8 @@ pub(super) enum Port {
     /// Connections are refused; the socket keeps the number from being given to those who ask the
     /// system for any.
     Held(OwnedFd),
+    /// It is no longer ours.
+    Gone,
 }
 
 impl Port {
@@ -41,6 +43,7 @@ impl Port {
         let socket = match self {
             Self::Open(listener) => return Ok(Arc::clone(listener)),
             Self::Held(socket) => socket.try_clone()?,
+            Self::Gone => return Err(std::io::ErrorKind::NotConnected.into()),
         };
         rustix::net::listen(&socket, BACKLOG)?;
         let listener = Arc::new(TcpListener::from(socket));

@@ -65,6 +65,11 @@ impl Client {
     }
 
     pub(crate) async fn connect(&self) -> TlsStream<TcpStream> {
+        self.try_connect().await.unwrap()
+    }
+
+    /// An error is a connection that was refused, or a handshake that failed.
+    pub(crate) async fn try_connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
         let host = self
             .authority
             .rsplit_once(':')
@@ -72,12 +77,11 @@ impl Client {
             .0
             .trim_matches(['[', ']'])
             .to_owned();
-        let stream = TcpStream::connect(&self.authority).await.unwrap();
+        let stream = TcpStream::connect(&self.authority).await?;
         let connector = TlsConnector::from(Arc::clone(&self.config));
         connector
             .connect(ServerName::try_from(host).unwrap(), stream)
             .await
-            .unwrap()
     }
 
     /// Sends one request; an error is a connection that ended.

@@ -21,6 +21,12 @@ mod faults;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod network;
+#[cfg(test)]
+mod rules;
+#[cfg(test)]
+mod states;
+#[cfg(test)]
 mod system;
 
 use std::pin::Pin;
@@ -79,6 +85,8 @@ async fn the_server_keeps_the_contract() {
         access::cases(),
         cluster::cases(),
         faults::cases(),
+        rules::cases(),
+        states::cases(),
     ];
     let (mut run, mut failed) = (Vec::new(), Vec::new());
     for case in tables.into_iter().flatten() {
