@@ -162,3 +162,30 @@ impl Start {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scope::Scope;
+
+    #[test]
+    fn a_removed_version_is_passed_over() {
+        let key = KeyMetadata::with_defaults(3, [(1, 10), (2, 20), (3, 30)].into());
+        let record = |state| Record {
+            version: 3,
+            created_unix: 30,
+            key_id: KeyId::derive(&Scope::sample(), 3, 30),
+            state,
+            observed_unix: 30,
+            stable_count: 0,
+            stable_unix: 0,
+            promoted_unix: 0,
+        };
+        let start = Start::new();
+        let after = Duration::from_secs(100);
+        for (state, target) in [(RecordState::Retired, 3), (RecordState::Removed, 2)] {
+            let found = start.target(&[record(state)], 1, &key, after, 1000);
+            assert_eq!(found, Some(target));
+        }
+    }
+}
