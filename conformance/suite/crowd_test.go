@@ -31,9 +31,9 @@ var calm = harness.ProviderSettings{
 }
 
 // crowdDeadline is not the API server's 3 s: here a debug build shares two processors
-// with thousands of callers in the same machine, and the cases ask whether anything
-// fails, not how long it takes.
-const crowdDeadline = 10 * time.Second
+// with OpenBao's stand-in, thousands of callers and perhaps somebody's compiler, and the
+// cases ask whether anything fails, not how long it takes.
+const crowdDeadline = 30 * time.Second
 
 // target is a provider with its OpenBao.
 type target struct {
@@ -139,6 +139,9 @@ func TestCrowds(t *testing.T) {
 			shown[line] = to.everyScene(t, play)
 		})
 	}
+	if t.Failed() {
+		return
+	}
 	for line, saw := range shown {
 		if current := shown["current"]; !maps.Equal(saw, current) {
 			t.Errorf("the %s line saw %v, the current one %v", line, saw, current)
@@ -153,12 +156,12 @@ func (to target) everyScene(t *testing.T, play player) map[string]string {
 		name string
 		run  func(*testing.T, player) crowd.Outcome
 	}{
-		{"T21_3000_distinct_Decrypts_at_once", to.distinct},
+		{"T21_D12_3000_distinct_Decrypts_at_once", to.distinct},
 		{"E16_256_Encrypts_at_once", to.encrypts},
 		{"D11_1000_equal_Decrypts_are_one_for_OpenBao", to.equal},
 		{"D14_a_leader_that_leaves_takes_nobody_along", to.leader},
-		{"T20_bursts_of_canceled_calls_hurt_no_innocent_one", to.bursts},
 		{"S15_Status_does_not_starve_beside_Decrypts", to.paced},
+		{"T20_bursts_of_canceled_calls_hurt_no_innocent_one", to.bursts},
 		{"D21_equal_bad_tuples_are_no_flood_for_OpenBao", to.spoiled},
 		{"F12_clients_that_come_and_go_leave_nothing", to.churn},
 	} {
@@ -196,18 +199,24 @@ func (to target) encrypts(t *testing.T, play player) crowd.Outcome {
 	return outcome
 }
 
+// distinct is a cold start over many seeds, with an OpenBao that is not next door.
 func (to target) distinct(t *testing.T, play player) crowd.Outcome {
+	must(t, to.dev.Delay(t.Context(), decryptPath, 20*time.Millisecond))
 	must(t, to.dev.ResetCounts(t.Context()))
 	outcome := play(t, crowd.Order{Scene: "decrypt", Calls: 3000})
-	allGood(t, "distinct Decrypts", outcome.Main, 3000)
 	requests, items := to.asked(t)
+	must(t, to.dev.Heal(t.Context()))
+	allGood(t, "distinct Decrypts", outcome.Main, 3000)
 	t.Logf("%d requests to OpenBao for %d items", requests, items)
-	// Full batches would be 47; nobody waits for one to fill.
-	if requests > 1500 || items != 3000 {
+	// Full batches would be 47. Four lanes that send one by one would take 15 s.
+	if requests > 300 || items != 3000 {
 		t.Fatalf("3000 distinct Decrypts made %d requests to OpenBao for %d items", requests, items)
 	}
 	return outcome
 }
+
+// decryptPath is the Transit decrypt of any key.
+const decryptPath = "/v1/transit/decrypt/*"
 
 // asked is how many Decrypt requests, and how many items in them, OpenBao got.
 func (to target) asked(t *testing.T) (requests, items int) {
@@ -221,7 +230,7 @@ func (to target) asked(t *testing.T) (requests, items int) {
 // items it was asked to decrypt.
 func (to target) slowly(t *testing.T, wait time.Duration, run func() crowd.Outcome) (crowd.Outcome, int) {
 	t.Helper()
-	must(t, to.dev.Delay(t.Context(), "/v1/transit/decrypt/*", wait))
+	must(t, to.dev.Delay(t.Context(), decryptPath, wait))
 	must(t, to.dev.ResetCounts(t.Context()))
 	outcome := run()
 	_, items := to.asked(t)
@@ -230,7 +239,7 @@ func (to target) slowly(t *testing.T, wait time.Duration, run func() crowd.Outco
 }
 
 func (to target) equal(t *testing.T, play player) crowd.Outcome {
-	outcome, items := to.slowly(t, time.Second, func() crowd.Outcome {
+	outcome, items := to.slowly(t, 2500*time.Millisecond, func() crowd.Outcome {
 		return play(t, crowd.Order{Scene: "equal", Calls: 1000})
 	})
 	allGood(t, "equal Decrypts", outcome.Main, 1000)
