@@ -283,10 +283,17 @@ async fn a_connection_without_a_request_ends_after_the_idle_time() {
     assert_eq!(kept.end().await, ErrorKind::UnexpectedEof);
     assert!(start.elapsed() < Duration::from_secs(5));
     // A request under way is no idleness, however long it takes.
-    let mut slow = Kept(rig.active.connect().await);
+    rig.control().idle_timeout(ACTIVE, 300_000);
+    let mut slow = rig.kept().await;
     rig.control()
         .fault(Fault::new(Action::Delay { ms: 400 }).times(1));
-    assert_eq!(slow.ask().await.unwrap(), 200);
+    slow.send().await.unwrap();
+    while rig.control().count("health") < 3 {
+        tokio::task::yield_now().await;
+    }
+    rig.control().idle_timeout(ACTIVE, 100);
+    assert_eq!(slow.status().await.unwrap(), 200);
+    assert_eq!(slow.end().await, ErrorKind::UnexpectedEof);
 }
 
 #[tokio::test]
@@ -295,14 +302,14 @@ async fn a_restart_drops_everything_refuses_for_a_while_and_keeps_its_state() {
     let mut kept = rig.kept().await;
     let version = rig.control().rotate().unwrap();
     let start = Instant::now();
-    rig.control().restart(None, 300, true).unwrap();
+    rig.control().restart(None, 1000, true).unwrap();
     assert_eq!(rig.trouble().await.kind(), ErrorKind::ConnectionRefused);
     assert!(rig.standby.try_connect().await.is_err());
     assert_eq!(kept.end().await, ErrorKind::ConnectionReset);
     while rig.active.try_connect().await.is_err() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(start.elapsed() >= Duration::from_millis(300));
+    assert!(start.elapsed() >= Duration::from_millis(1000));
     assert!(!rig.is_well().await, "it was to come back sealed");
     rig.control().unseal();
     assert!(rig.is_well().await);

@@ -272,7 +272,7 @@ async fn leases(b: &Bench) {
     let token = auth["client_token"].as_str().unwrap();
     let renew = "/v1/auth/token/renew-self";
     let less = Fault::new(Action::Lease {
-        ttl: 7,
+        ttl: 70,
         promised: None,
     });
     b.control().fault(less.path(renew).times(1));
@@ -280,11 +280,11 @@ async fn leases(b: &Bench) {
         .post_as("auth/token/renew-self", token, json!({"increment": 600}))
         .await
         .auth();
-    assert_eq!(granted["lease_duration"], 7);
+    assert_eq!(granted["lease_duration"], 70);
     let left = b.get_as("auth/token/lookup-self", token).await.data()["ttl"]
         .as_i64()
         .unwrap();
-    assert!((1..=7).contains(&left), "{left}");
+    assert!((1..=70).contains(&left), "{left}");
     let refused = Fault::new(Action::error(400, "lease is not renewable"));
     b.control().fault(refused.path(renew).times(1));
     b.post_as("auth/token/renew-self", token, json!({}))
