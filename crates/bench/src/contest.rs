@@ -40,7 +40,9 @@ pub(crate) struct Cast<'a> {
 
 /// How much is called.
 #[derive(Clone, Copy)]
-pub(crate) struct Plan {
+pub(crate) struct Plan<'a> {
+    /// Only rows whose names hold this.
+    pub(crate) only: &'a str,
     pub(crate) slices: u32,
     pub(crate) slice: Duration,
 }
@@ -72,9 +74,10 @@ struct Contestant<'a> {
 pub(crate) async fn hold(
     cast: &Cast<'_>,
     concurrency: usize,
-    plan: Plan,
+    plan: Plan<'_>,
 ) -> Result<Vec<Row>, Problem> {
     let mut contestants = contestants(cast, concurrency).await?;
+    contestants.retain(|contestant| contestant.kind.name().contains(plan.only));
     for contestant in &mut contestants {
         contestant.run(WARM_UP).await?;
     }

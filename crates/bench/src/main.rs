@@ -50,7 +50,6 @@ use crate::{
     stage::Stage,
 };
 
-const CONCURRENCIES: [usize; 3] = [1, 16, 64];
 const SLICE: Duration = Duration::from_millis(250);
 /// A cold start over so many seeds, with OpenBao so far away.
 const BURST: usize = 2000;
@@ -62,6 +61,12 @@ struct Arguments {
     /// Seconds for each row, spread over the run
     #[arg(long, default_value_t = 2)]
     seconds: u32,
+    /// Calls at once
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64])]
+    at: Vec<usize>,
+    /// Only rows whose names hold this text, as for a profile of one kind of call
+    #[arg(long, default_value = "")]
+    only: String,
     /// Write the figures as JSON here, too
     #[arg(long)]
     json: Option<PathBuf>,
@@ -169,9 +174,10 @@ async fn measure(
     let plan = Plan {
         slices: (arguments.seconds * 4).max(1),
         slice: SLICE,
+        only: &arguments.only,
     };
     let mut rows = Vec::new();
-    for concurrency in CONCURRENCIES {
+    for &concurrency in &arguments.at {
         rows.extend(contest::hold(&cast, concurrency, plan).await?);
     }
     let provider = stage.provider.id();

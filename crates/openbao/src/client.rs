@@ -112,7 +112,10 @@ impl OpenBao {
     /// Logs in and keeps the token alive until `shutdown`; calls that need a token wait for it.
     /// To be polled by the caller for as long as the client is in use.
     pub async fn run(&self, shutdown: impl Future<Output = ()>) {
-        self.keeper.run(shutdown).await;
+        tokio::select! {
+            () = self.keeper.run(shutdown) => {}
+            () = self.exchange.tidy() => {}
+        }
     }
 
     /// What is left of the token's life; `None` without a token, `Duration::MAX` for a token

@@ -1,24 +1,16 @@
 //! Connections: name, TCP and TLS within one bound; no proxy, no plain HTTP.
 
 use std::{
-    future::Future,
     io,
     net::SocketAddr,
-    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
-use http::Uri;
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::{
-    client::legacy::connect::{Connected, Connection},
-    rt::TokioIo,
-};
+use http::uri::Authority;
 use rustls::pki_types::ServerName;
 use tokio::{
     net::{TcpStream, lookup_host},
@@ -45,10 +37,7 @@ pub(crate) enum ConnectError {
 }
 
 /// Makes TLS connections for the HTTP client.
-#[derive(Clone)]
-pub(crate) struct Connector(Arc<Inner>);
-
-struct Inner {
+pub(crate) struct Connector {
     trust: Arc<Trust>,
     name: ServerName<'static>,
     limit: Duration,
@@ -62,35 +51,22 @@ const RELOAD_PAUSE: Duration = Duration::from_secs(5);
 impl Connector {
     /// `limit` bounds name resolution, TCP and TLS together.
     pub(crate) fn new(trust: Arc<Trust>, name: ServerName<'static>, limit: Duration) -> Self {
-        Self(Arc::new(Inner {
+        Self {
             trust,
             name,
             limit,
             opened: AtomicU64::new(0),
             reloaded: Mutex::new(None),
-        }))
-    }
-}
-
-impl tower::Service<Uri> for Connector {
-    type Response = TlsConnection;
-    type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<TlsConnection, ConnectError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
-        Poll::Ready(Ok(()))
+        }
     }
 
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let inner = Arc::clone(&self.0);
-        Box::pin(async move { inner.connect(&uri).await })
-    }
-}
-
-impl Inner {
-    async fn connect(&self, uri: &Uri) -> Result<TlsConnection, ConnectError> {
+    /// A connection on which nothing has been sent.
+    pub(crate) async fn connect(
+        &self,
+        authority: &Authority,
+    ) -> Result<TlsStream<TcpStream>, ConnectError> {
         let until = Instant::now() + self.limit;
-        let tcp = self.tcp(uri, until).await?;
+        let tcp = self.tcp(authority, until).await?;
         let tls = TlsConnector::from(self.trust.config());
         let handshake = timeout_at(until, tls.connect(self.name.clone(), tcp)).await;
         match handshake {
@@ -98,7 +74,7 @@ impl Inner {
             Ok(Ok(stream)) => {
                 let number = self.opened.fetch_add(1, Ordering::Relaxed) + 1;
                 tracing::trace!(connection = number, "openbao.connected");
-                Ok(TlsConnection(TokioIo::new(stream)))
+                Ok(stream)
             }
             Ok(Err(error)) => {
                 let error = tls_error(&error);
@@ -110,10 +86,10 @@ impl Inner {
         }
     }
 
-    async fn tcp(&self, uri: &Uri, until: Instant) -> Result<TcpStream, ConnectError> {
-        let host = uri.host().unwrap_or_default();
+    async fn tcp(&self, authority: &Authority, until: Instant) -> Result<TcpStream, ConnectError> {
+        let host = authority.host();
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let port = uri.port_u16().ok_or(ConnectError::Refused)?;
+        let port = authority.port_u16().ok_or(ConnectError::Refused)?;
         let addresses: Vec<SocketAddr> = timeout_at(until, lookup_host((host, port)))
             .await
             .map_err(|_| ConnectError::Timeout)?
@@ -180,54 +156,5 @@ fn tls_error(error: &io::Error) -> ConnectError {
             ConnectError::Certificate
         }
         _ => ConnectError::Tls,
-    }
-}
-
-/// A TLS connection that the HTTP client can hold.
-pub(crate) struct TlsConnection(TokioIo<TlsStream<TcpStream>>);
-
-impl Connection for TlsConnection {
-    fn connected(&self) -> Connected {
-        Connected::new()
-    }
-}
-
-impl Read for TlsConnection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
-    }
-}
-
-impl Write for TlsConnection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(context, bufs)
     }
 }

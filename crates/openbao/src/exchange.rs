@@ -24,6 +24,9 @@ use crate::{
 /// that, and a leaderless moment may be over.
 pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
+/// Between two looks at what is kept.
+const TIDY: Duration = Duration::from_secs(30);
+
 /// What one call may still do.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Budget {
@@ -131,6 +134,14 @@ impl Exchange {
             metrics,
             timeout,
             log_request_ids,
+        }
+    }
+
+    /// Has connections dropped that nobody needs; without end.
+    pub(crate) async fn tidy(&self) {
+        loop {
+            sleep(TIDY).await;
+            self.transport.tidy();
         }
     }
 

@@ -1,50 +1,55 @@
-//! HTTP/1.1 over the connections of [`crate::connect`]: a keep-alive pool, and single use.
+//! HTTP/1.1 over the connections of [`crate::connect`]: kept alive, and single use.
 
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri,
-    header::{CONTENT_TYPE, RETRY_AFTER},
-    uri::{Authority, Scheme},
+    header::{CONTENT_TYPE, HOST, RETRY_AFTER},
+    response::Parts,
+    uri::Authority,
 };
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
-use hyper_util::{
-    client::legacy::{Client, Error as ClientError},
-    rt::{TokioExecutor, TokioTimer},
-};
+use http_body_util::Full;
 use rustls::pki_types::ServerName;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use crate::{
+    channel::{Channel, Lost, Outgoing},
     connect::{ConnectError, Connector},
+    idle::Idle,
     settings::{Settings, SettingsError},
     tls::Trust,
     transit::BoxFuture,
     transport::{Answer, Failure, Request, Route, Transport},
 };
 
-/// The server drops idle connections after 300 s. Dropping them well before avoids the race in
-/// which a request is sent on a connection that is just being closed.
-const IDLE: Duration = Duration::from_secs(90);
-
-/// Idle connections that are kept for each endpoint: as many as calls usually run at once.
-const MAX_IDLE: usize = 32;
-
-/// The most that hyper buffers of an answer's head.
-const MAX_HEAD: usize = 64 * 1024;
-
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 
 /// The HTTPS client. Knows no proxies and follows no redirects.
 pub(crate) struct HttpTransport {
-    pooled: Client<Connector, Full<Bytes>>,
-    fresh: Client<Connector, Full<Bytes>>,
-    endpoints: Vec<Authority>,
+    connector: Connector,
+    endpoints: Vec<Endpoint>,
     namespace: Option<HeaderValue>,
+}
+
+struct Endpoint {
+    authority: Authority,
+    host: HeaderValue,
+    idle: Idle<Channel>,
+}
+
+impl Endpoint {
+    fn new(authority: &str) -> Result<Self, SettingsError> {
+        let unusable = || SettingsError::NotInUrl {
+            what: "the OpenBao address",
+        };
+        Ok(Self {
+            authority: authority.parse().map_err(|_| unusable())?,
+            host: HeaderValue::from_str(authority).map_err(|_| unusable())?,
+            idle: Idle::new(),
+        })
+    }
 }
 
 impl HttpTransport {
@@ -56,34 +61,24 @@ impl HttpTransport {
         let endpoints = settings
             .endpoints
             .iter()
-            .map(|endpoint| endpoint.authority().parse())
-            .collect::<Result<_, _>>()
-            .map_err(|_| SettingsError::NotInUrl {
-                what: "the OpenBao address",
-            })?;
+            .map(|endpoint| Endpoint::new(&endpoint.authority()))
+            .collect::<Result<_, _>>()?;
         let name = ServerName::try_from(settings.server_name.clone())
             .map_err(|_| SettingsError::ServerName)?;
         let trust = Arc::new(Trust::load(&settings.ca_file)?);
-        let connector = Connector::new(trust, name, settings.timeout / 2);
         Ok(Self {
-            pooled: client(connector.clone(), MAX_IDLE),
-            fresh: client(connector, 0),
+            connector: Connector::new(trust, name, settings.timeout / 2),
             endpoints,
             namespace: namespace_header(&settings.namespace)?,
         })
     }
 
-    fn build(&self, request: &Request, route: Route) -> Option<http::Request<Full<Bytes>>> {
-        let uri = Uri::builder()
-            .scheme(Scheme::HTTPS)
-            .authority(self.endpoints.get(route.endpoint)?.clone())
-            .path_and_query(request.path.as_str())
-            .build()
-            .ok()?;
+    fn build(&self, request: &Request, host: &HeaderValue) -> Option<Box<Outgoing>> {
         let mut built = http::Request::new(Full::new(request.body.clone()));
         *built.method_mut() = request.method.clone();
-        *built.uri_mut() = uri;
+        *built.uri_mut() = Uri::try_from(request.path.as_str()).ok()?;
         let headers = built.headers_mut();
+        headers.insert(HOST, host.clone());
         if !request.body.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
@@ -94,7 +89,61 @@ impl HttpTransport {
         if let Some(namespace) = &self.namespace {
             headers.insert(NAMESPACE, namespace.clone());
         }
-        Some(built)
+        Some(Box::new(built))
+    }
+
+    async fn exchange(
+        &self,
+        request: &Request,
+        route: Route,
+        answering: &mut bool,
+    ) -> Result<Answer, Failure> {
+        // Paths and endpoints were checked when the client was made.
+        let endpoint = self.endpoints.get(route.endpoint);
+        let endpoint = endpoint.ok_or(Failure::NotHttp)?;
+        let mut outgoing = self
+            .build(request, &endpoint.host)
+            .ok_or(Failure::NotHttp)?;
+        let limit = |status| request.operation.body_limit(status);
+        while !route.new_connection
+            && let Some(mut channel) = endpoint.idle.take(Instant::now())
+        {
+            match channel.ask(outgoing, answering, limit).await {
+                Ok((head, body)) => {
+                    keep(endpoint, channel);
+                    return Ok(answer(&head, body));
+                }
+                // The server has closed it while it was idle, and maybe others.
+                Err(Lost::Unsent(request)) => outgoing = request,
+                Err(Lost::Sent(failure)) => return Err(failure),
+            }
+        }
+        let stream = self.connector.connect(&endpoint.authority).await;
+        let mut channel = Channel::over(stream.map_err(failure)?).await?;
+        match channel.ask(outgoing, answering, limit).await {
+            Ok((head, body)) => {
+                if !route.new_connection {
+                    keep(endpoint, channel);
+                }
+                Ok(answer(&head, body))
+            }
+            Err(Lost::Unsent(_)) => Err(Failure::LostBeforeAnswer),
+            Err(Lost::Sent(failure)) => Err(failure),
+        }
+    }
+}
+
+fn keep(endpoint: &Endpoint, channel: Channel) {
+    if channel.is_open() {
+        endpoint.idle.put(channel, Instant::now());
+    }
+}
+
+fn answer(head: &Parts, body: Zeroizing<Vec<u8>>) -> Answer {
+    Answer {
+        status: head.status.as_u16(),
+        retry_after: retry_after(&head.headers),
+        body,
     }
 }
 
@@ -106,7 +155,7 @@ impl Transport for HttpTransport {
     fn name(&self, endpoint: usize) -> &str {
         self.endpoints
             .get(endpoint)
-            .map_or("unknown", Authority::as_str)
+            .map_or("unknown", |endpoint| endpoint.authority.as_str())
     }
 
     fn send<'a>(
@@ -115,40 +164,19 @@ impl Transport for HttpTransport {
         route: Route,
     ) -> BoxFuture<'a, Result<Answer, Failure>> {
         Box::pin(async move {
-            // Paths and endpoints were checked when the client was made.
-            let built = self.build(request, route).ok_or(Failure::NotHttp)?;
-            let client = if route.new_connection {
-                &self.fresh
-            } else {
-                &self.pooled
-            };
-            let response = timeout_at(route.until, client.request(built))
-                .await
-                .map_err(|_| Failure::Timeout { answering: false })?
-                .map_err(|error| failure(&error))?;
-            let (head, body) = response.into_parts();
-            let status = head.status.as_u16();
-            let limit = request.operation.body_limit(status);
-            let body = timeout_at(route.until, read_body(body, limit))
-                .await
-                .map_err(|_| Failure::Timeout { answering: true })??;
-            Ok(Answer {
-                status,
-                retry_after: retry_after(&head.headers),
-                body,
-            })
+            let mut answering = false;
+            let exchange = self.exchange(request, route, &mut answering);
+            let outcome = timeout_at(route.until, exchange).await;
+            outcome.unwrap_or(Err(Failure::Timeout { answering }))
         })
     }
-}
 
-fn client(connector: Connector, max_idle: usize) -> Client<Connector, Full<Bytes>> {
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE)
-        // 0 switches the pool off: every request gets a connection of its own.
-        .pool_max_idle_per_host(max_idle)
-        .http1_max_buf_size(MAX_HEAD)
-        .build(connector)
+    fn tidy(&self) {
+        let now = Instant::now();
+        self.endpoints
+            .iter()
+            .for_each(|endpoint| endpoint.idle.sweep(now));
+    }
 }
 
 fn namespace_header(namespace: &str) -> Result<Option<HeaderValue>, SettingsError> {
@@ -160,37 +188,6 @@ fn namespace_header(namespace: &str) -> Result<Option<HeaderValue>, SettingsErro
         .map_err(|_| SettingsError::Namespace)
 }
 
-/// Reads at most one byte more than `limit`, whatever Content-Length says.
-async fn read_body(mut body: Incoming, limit: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let mut parts: Vec<Bytes> = Vec::new();
-    let mut length = 0_usize;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Failure::LostInAnswer)?;
-        if let Ok(data) = frame.into_data() {
-            length = length.saturating_add(data.len());
-            if length > limit {
-                return Err(Failure::TooLarge);
-            }
-            parts.push(data);
-        }
-    }
-    // Allocated once at its final size, so that no copy is left behind by growth.
-    let mut whole = Zeroizing::new(Vec::with_capacity(length));
-    for part in parts {
-        whole.extend_from_slice(&part);
-        wipe(part);
-    }
-    Ok(whole)
-}
-
-/// Best effort: only a buffer that nobody else holds can be wiped.
-fn wipe(part: Bytes) {
-    if let Ok(unique) = part.try_into_mut() {
-        let mut unique: BytesMut = unique;
-        zeroize::Zeroize::zeroize(&mut *unique);
-    }
-}
-
 /// Far beyond any deadline, so that a larger number means the same and no sum overflows.
 const LONGEST_RETRY_AFTER: u64 = 3600;
 
@@ -199,27 +196,12 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds.min(LONGEST_RETRY_AFTER)))
 }
 
-fn failure(error: &ClientError) -> Failure {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if let Some(connect) = inner.downcast_ref::<ConnectError>() {
-            return match connect {
-                ConnectError::Dns => Failure::Dns,
-                ConnectError::Refused => Failure::Refused,
-                ConnectError::Timeout => Failure::ConnectTimeout,
-                ConnectError::Tls => Failure::Tls,
-                ConnectError::Certificate => Failure::Certificate,
-            };
-        }
-        if let Some(hyper) = inner.downcast_ref::<hyper::Error>()
-            && hyper.is_parse()
-        {
-            return Failure::NotHttp;
-        }
-        source = inner.source();
+fn failure(error: ConnectError) -> Failure {
+    match error {
+        ConnectError::Dns => Failure::Dns,
+        ConnectError::Refused => Failure::Refused,
+        ConnectError::Timeout => Failure::ConnectTimeout,
+        ConnectError::Tls => Failure::Tls,
+        ConnectError::Certificate => Failure::Certificate,
     }
-    if error.is_connect() {
-        return Failure::Refused;
-    }
-    Failure::LostBeforeAnswer
 }

@@ -20,6 +20,9 @@ mod wire;
 
 mod connect;
 
+mod channel;
+mod idle;
+
 mod http;
 
 mod metrics;

@@ -89,4 +89,7 @@ pub trait Transport: Send + Sync + 'static {
         request: &'a Request,
         route: Route,
     ) -> BoxFuture<'a, Result<Answer, Failure>>;
+
+    /// Lets go of what has been kept for too long. Called now and then.
+    fn tidy(&self) {}
 }
