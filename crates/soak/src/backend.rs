@@ -22,6 +22,7 @@ pub(crate) struct Backend {
     token_file: PathBuf,
     rules: Vec<u64>,
     snapshot: Option<u64>,
+    clock_offset: i64,
 }
 
 impl Backend {
@@ -46,6 +47,7 @@ impl Backend {
             token_file: home.join("token"),
             rules: Vec::new(),
             snapshot: None,
+            clock_offset: 0,
         };
         backend.write_jwt()?;
         Ok(backend)
@@ -71,10 +73,12 @@ impl Backend {
         self.control().rotate().map_err(io::Error::other)
     }
 
-    /// Writes a new JWT, as whoever issues them does in time.
+    /// Writes a new JWT, as whoever issues them does in time. It comes from the future for
+    /// neither clock: the providers refuse to send one that does for theirs.
     fn write_jwt(&self) -> io::Result<()> {
         let jwt = Jwt {
             expires_in: Some(JWT_LIFETIME),
+            issued_in: Some(self.clock_offset.max(0).saturating_neg()),
             ..Jwt::default()
         };
         let text = self.control().jwt_mint(&jwt).map_err(io::Error::other)?;
@@ -106,9 +110,9 @@ impl Backend {
         done.map(drop).map_err(io::Error::other)
     }
 
-    fn clock(&self, seconds: i64) -> io::Result<()> {
+    fn clock(&mut self, seconds: i64) -> io::Result<()> {
         self.control().clock_offset(seconds);
-        // Whoever issues JWTs has the same clock.
+        self.clock_offset = seconds;
         self.write_jwt()
     }
 
@@ -234,9 +238,10 @@ impl Backend {
                 max_ms: 300,
             })),
             Kind::LeasesShort => {
-                // What is promised is what the role grants.
+                // What is promised is what the role grants. Lost tokens are replaced every five
+                // seconds at most.
                 let lease = Action::Lease {
-                    ttl: 3,
+                    ttl: 6,
                     promised: Some(self.setup.token_ttl),
                 };
                 self.rule(Fault::new(lease));

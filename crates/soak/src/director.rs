@@ -141,8 +141,7 @@ impl Director {
         }
         self.backend.end(kind)?;
         if kind == Kind::RotatedInRequest || kind == Kind::WriteMinimumRaised {
-            self.rotated = Instant::now();
-            self.model.ledger.tally("rotations");
+            self.has_rotated();
         }
         self.model.ledger.note(&format!("END {}", weather.name));
         self.model.sky().end(number, Instant::now());
@@ -195,10 +194,15 @@ impl Director {
 
     fn rotate(&mut self) -> io::Result<()> {
         let version = self.backend.rotate()?;
-        self.rotated = Instant::now();
-        self.model.ledger.tally("rotations");
+        self.has_rotated();
         self.model.ledger.note(&format!("ROTATED to v{version}"));
         Ok(())
+    }
+
+    fn has_rotated(&mut self) {
+        self.rotated = Instant::now();
+        self.model.sky().rotated(self.rotated);
+        self.model.ledger.tally("rotations");
     }
 
     /// Whether both nodes have had the time to come to the same write key.

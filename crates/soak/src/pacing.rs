@@ -67,11 +67,12 @@ impl Pacing {
 
     pub(crate) fn short() -> Self {
         Self {
-            probe: 300,
-            deep: 600,
-            staleness: 3000,
-            activation: 500,
-            fresh: Duration::from_millis(1500),
+            probe: 500,
+            deep: 1000,
+            staleness: 5000,
+            activation: 1000,
+            fresh: Duration::from_millis(2000),
+            settle_writes: Duration::from_secs(10),
             bad: 500..1500,
             good: 200..500,
             calm_in_ten: 1,

@@ -31,6 +31,10 @@ impl Call {
 /// An unhealthy Status, as a class.
 pub(crate) const UNHEALTHY: &str = "unhealthy";
 const STALE: &str = "status_stale";
+/// A token is lost and there is no other yet.
+const AUTH: &str = "auth_failed";
+/// A rotation so long before bad weather may not have been promoted when it came.
+const YOUNG: Duration = Duration::from_secs(10);
 
 /// A call in time: the node that answered, and when.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +58,7 @@ struct Episode {
 pub(crate) struct Sky {
     pacing: Pacing,
     episodes: Vec<Episode>,
+    rotations: Vec<Instant>,
 }
 
 /// The weather that excuses a failure, and how long it had been over when the call ended.
@@ -68,6 +73,7 @@ impl Sky {
         Self {
             pacing,
             episodes: Vec::new(),
+            rotations: Vec::new(),
         }
     }
 
@@ -92,6 +98,11 @@ impl Sky {
         if let Some(episode) = self.episodes.get_mut(number) {
             episode.ended = Some(now);
         }
+    }
+
+    /// The key was rotated.
+    pub(crate) fn rotated(&mut self, now: Instant) {
+        self.rotations.push(now);
     }
 
     /// Why the call may have failed with `class`; `None`: it must not.
@@ -143,12 +154,38 @@ impl Sky {
     fn settle(&self, episode: &Episode, call: Call) -> Duration {
         match call {
             Call::Decrypt | Call::Forged => self.pacing.settle_reads,
-            _ if episode.weather.is_restart() => self.pacing.settle_restart,
+            _ if episode.weather.is_restart() || self.delays_a_rotation(episode) => {
+                self.pacing.settle_restart
+            }
             Call::Status | Call::Encrypt => self.pacing.settle_writes,
         }
     }
 
+    /// A node that missed a rotation may have to catch up with the others before it writes.
+    fn delays_a_rotation(&self, episode: &Episode) -> bool {
+        self.rotations.iter().any(|rotated| {
+            *rotated + YOUNG >= episode.began && episode.ended.is_none_or(|ended| *rotated <= ended)
+        })
+    }
+
+    /// Login is tried every few seconds only: one lost token is replaced unnoticed, one that is
+    /// lost again, or among other trouble, is not.
+    fn is_token_lost_in_trouble(&self, episode: &Episode) -> bool {
+        let began = self.spell(episode);
+        let spell = self.episodes.iter();
+        let spell = spell.filter(|other| other.began >= began && other.began <= episode.began);
+        let (mut trouble, mut lost) = (0, false);
+        for other in spell {
+            trouble += 1;
+            lost |= other.weather.ends_tokens();
+        }
+        lost && trouble > 1
+    }
+
     fn allows(&self, episode: &Episode, class: &str, span: Span) -> bool {
+        if class == AUTH && self.is_token_lost_in_trouble(episode) {
+            return true;
+        }
         if class != UNHEALTHY && class != STALE {
             return episode.weather.classes.contains(&class);
         }
@@ -214,6 +251,37 @@ mod tests {
         );
         assert_eq!(excuse("openbao_sealed", 118, 119), None);
         assert_eq!(excuse("aad_mismatch", 105, 106), None);
+    }
+
+    #[test]
+    fn one_lost_token_excuses_nothing_and_two_in_a_row_do() {
+        let zero = Instant::now();
+        let mut sky = Sky::new(Pacing::long());
+        let excused = |sky: &Sky, at| {
+            let span = span(zero, 0, at, at);
+            sky.excuse(Call::Decrypt, AUTH, span).is_some()
+        };
+        let episode = sky.begin(weather(Kind::TokensRevoked), None, second(zero, 100));
+        assert!(!excused(&sky, 101));
+        sky.end(episode, second(zero, 102));
+        sky.begin(weather(Kind::TokensRevoked), None, second(zero, 103));
+        assert!(excused(&sky, 104));
+    }
+
+    #[test]
+    fn a_rotation_in_bad_weather_gives_writes_more_time_afterwards() {
+        let zero = Instant::now();
+        let mut sky = Sky::new(Pacing::long());
+        let excused = |sky: &Sky, call| {
+            let span = span(zero, 0, 125, 125);
+            sky.excuse(call, UNHEALTHY, span).is_some()
+        };
+        let episode = sky.begin(weather(Kind::Sealed), None, second(zero, 100));
+        sky.end(episode, second(zero, 110));
+        assert!(!excused(&sky, Call::Status));
+        sky.rotated(second(zero, 105));
+        assert!(excused(&sky, Call::Status));
+        assert!(!excused(&sky, Call::Decrypt));
     }
 
     #[test]

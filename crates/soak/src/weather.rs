@@ -86,24 +86,19 @@ const NONE: &[&str] = &[];
 const SILENT: &[&str] = &[
     "openbao_unavailable",
     "openbao_connection_failed",
+    "openbao_tls_failed",
     "timeout",
     "key_metadata_refresh",
 ];
 const SEALED: &[&str] = &[
     "openbao_sealed",
     "openbao_connection_failed",
+    "openbao_tls_failed",
     "openbao_unavailable",
     "key_metadata_refresh",
     "timeout",
 ];
 const LIMITED: &[&str] = &["openbao_rate_limited", "key_metadata_refresh", "timeout"];
-const TLS: &[&str] = &[
-    "openbao_unavailable",
-    "openbao_connection_failed",
-    "openbao_tls_failed",
-    "timeout",
-    "key_metadata_refresh",
-];
 /// A node that has not heard of a version, or of the key.
 const LAGGING: &[&str] = &[
     "transit_version_unavailable",
@@ -189,7 +184,7 @@ pub(crate) const TABLE: [Weather; 50] = [
     ),
     weather(K::PortRefuses, "a port refuses", Stale, SILENT),
     weather(K::PortSilent, "a port swallows", Stale, SILENT),
-    weather(K::HandshakeFails, "TLS handshakes fail", Stale, TLS),
+    weather(K::HandshakeFails, "TLS handshakes fail", Stale, SILENT),
     weather(K::TlsOld, "TLS 1.2 only", Never, NONE),
     weather(K::ConnectionsEnded, "connections ended", Never, NONE),
     weather(K::AuditBroken, "audit device broken", Stale, SILENT),
@@ -227,6 +222,19 @@ const fn weather(
 }
 
 impl Weather {
+    /// Whether it ends tokens before their time.
+    pub(crate) fn ends_tokens(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::TokensRevoked
+                | Kind::TokensRestored
+                | Kind::LeasesShort
+                | Kind::LoginRefused
+                | Kind::SigningKeyChanged
+                | Kind::ClockForward
+        )
+    }
+
     /// Whether it is about the provider's process and not the backend.
     pub(crate) fn is_restart(&self) -> bool {
         matches!(

@@ -9,7 +9,7 @@ fn a_few_hostile_seconds_end_well_and_leave_a_summary() {
     let document = folder.path().join("page.md");
     std::fs::write(&document, "# Page\n<!-- soak -->old<!-- /soak -->\nrest\n").unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_soak"))
-        .args(["--time", "8s", "--seed", "3", "--rate", "80"])
+        .args(["--time", "6s", "--seed", "3", "--rate", "60"])
         .arg("--json")
         .arg(&json)
         .arg("--doc")
