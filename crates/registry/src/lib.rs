@@ -42,3 +42,8 @@ pub mod health;
 pub mod profile;
 
 pub mod rotation;
+
+#[cfg(test)]
+extern crate self as registry;
+#[cfg(test)]
+mod killed;

@@ -238,13 +238,15 @@ impl<D: Disk> Store<D> {
 
     /// Makes durable what was read, and the checkpoint current.
     ///
-    /// A process may have died between renaming the state file and syncing its name. What
-    /// is about to be published from it must not be undone by a power cut.
+    /// A process may have died between renaming the state file and syncing its name, or an
+    /// operator have copied the pair there just now. What is about to be published from it
+    /// must not be undone, nor torn, by a power cut.
     fn settle(&mut self, status: CheckpointStatus) -> Result<(), StoreError> {
         let Some(document) = &self.document else {
             return Ok(());
         };
-        self.paths.sync(&self.disk)?;
+        let has_checkpoint = status != CheckpointStatus::Missing;
+        self.paths.sync(&self.disk, has_checkpoint)?;
         let path = self.paths.checkpoint.clone();
         let notice = match status {
             CheckpointStatus::Current | CheckpointStatus::Absent => return Ok(()),

@@ -77,9 +77,14 @@ impl Paths {
         })
     }
 
-    /// Makes the state file and the names in the directory durable.
-    pub(super) fn sync<D: Disk>(&self, disk: &D) -> Result<(), StoreError> {
-        disk.sync_existing(&self.state)
+    /// Makes the state file, the checkpoint where there is one, and the names in the directory
+    /// durable.
+    pub(super) fn sync<D: Disk>(&self, disk: &D, has_checkpoint: bool) -> Result<(), StoreError> {
+        let checkpoint = has_checkpoint.then_some(&self.checkpoint);
+        [Some(&self.state), checkpoint]
+            .into_iter()
+            .flatten()
+            .try_for_each(|path| disk.sync_existing(path))
             .and_then(|()| disk.sync_directory(self.directory()))
             .map_err(|error| self.directory_io("making it durable", error))
     }

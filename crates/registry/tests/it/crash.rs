@@ -1,5 +1,4 @@
-//! The power is cut between any two steps, and again while the pair is being repaired; and
-//! processes die where the power stays on.
+//! The power is cut between any two steps, and again while the pair is being repaired.
 //!
 //! The disk below keeps two pictures: what a running process sees, and what is durable.
 //! After a cut a directory may hold any choice of its unsynced changes, and a file whatever
@@ -8,7 +7,6 @@
 //! acknowledged.
 
 pub(crate) mod fragile;
-mod process;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -219,6 +217,28 @@ fn what_a_dead_process_left_unsynced_is_durable_before_the_next_one_uses_it() {
             let second = second.unwrap();
             assert!(second < 20, "{second}");
             if die_then_cut(&case, first, second).0 {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pair_that_was_copied_there_is_durable_before_it_is_used() {
+    let second = after(&first(), 0);
+    let mut behind = pair_of(&second);
+    behind.insert(CHECKPOINT.to_owned(), first().checkpoint().render());
+    for start in [pair_of(&second), behind, state_only(&second)] {
+        for step in 0.. {
+            let disk = FragileDisk::unsynced(&start, Fault::cut(step));
+            let opened = with_store(&start, &disk, |store| store.is_ok());
+            for picture in disk.pictures() {
+                if opened {
+                    assert_eq!(loaded(&picture).as_ref(), Some(&second), "step {step}");
+                }
+            }
+            if disk.steps() <= step {
+                assert!(opened);
                 break;
             }
         }

@@ -262,3 +262,22 @@ fn a_start_on_a_disk_that_refuses_a_step_uses_the_pair_or_says_why_not() {
         assert!(refused.contains("creating it failed"), "{refused:?}");
     }
 }
+
+/// A report reads both files while a writer is between them: the newer one must be the state.
+#[test]
+fn a_report_beside_a_writer_never_takes_its_work_for_a_rollback() {
+    let (_home, path) = home(&pair_of(&first()));
+    std::thread::scope(|scope_of_threads| {
+        let writer = scope_of_threads.spawn(|| {
+            let mut store = Store::open(&path, &scope()).unwrap();
+            for _ in 0..400 {
+                let next = after(store.document().unwrap(), 0);
+                assert!(matches!(store.write(&next), Ok(Written::Both)));
+            }
+        });
+        while !writer.is_finished() {
+            let pair = Store::peek(&path, &scope()).unwrap();
+            assert!(pair.document.is_some());
+        }
+    });
+}

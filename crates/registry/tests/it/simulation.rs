@@ -24,6 +24,7 @@ fn event() -> impl Strategy<Value = Event> {
         3 => node.clone().prop_map(Event::Restart),
         2 => (node.clone(), 1_usize..6).prop_map(|(n, back)| Event::RestoreDisk(n, back)),
         1 => (node.clone(), node.clone()).prop_map(|(to, from)| Event::Join(to, from)),
+        1 => node.clone().prop_map(Event::Retire),
         2 => (node.clone(), -5000_i64..5000).prop_map(|(n, by)| Event::SetClock(n, by)),
         1 => node.clone().prop_map(|n| Event::SetClock(n, 0)),
         4 => (0_i64..40).prop_map(Event::Lag),

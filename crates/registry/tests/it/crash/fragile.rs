@@ -110,6 +110,18 @@ impl FragileDisk {
         }
     }
 
+    /// A disk to which somebody has copied `picture`, and synced nothing.
+    pub(crate) fn unsynced(picture: &Picture, fault: Fault) -> Self {
+        let disk = Self::new(picture, fault);
+        for content in disk.contents.borrow_mut().iter_mut() {
+            content.durable.clear();
+        }
+        let names = disk.durable_names.take();
+        let link = |(name, file)| Change::Link(name, file);
+        disk.unsynced.replace(names.into_iter().map(link).collect());
+        disk
+    }
+
     /// Another process on the same disk; steps count from 0 again.
     pub(crate) fn set_fault(&self, fault: Fault) {
         self.steps.set(0);

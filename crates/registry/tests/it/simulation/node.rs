@@ -10,6 +10,7 @@ use registry::{
     health::{self, Fault, Health},
     key_id::KeyId,
     record::{Record, RecordState},
+    retirement::{self, Request},
     rotation::{Answer, Ask, Machine, Observation, Reading, Settings, Trial},
     scope::Scope,
 };
@@ -211,6 +212,21 @@ impl Node {
         }
     }
 
+    /// An operator takes everything below the write key out of decryption.
+    pub(super) fn retire(&mut self) -> Checked {
+        let Some(document) = &self.disk else {
+            return Ok(());
+        };
+        let request = Request::RetireBefore(document.active().version);
+        let next = retirement::apply(document, &request, document.current_hash());
+        let refused = |error| TestCaseError::fail(format!("refused retirement: {error}"));
+        if let Some(next) = next.map_err(refused)? {
+            self.copies.push(next.clone());
+            self.disk = Some(next);
+        }
+        Ok(())
+    }
+
     /// Every generation passes the rules of progress and leaves a file that loads.
     fn write(&mut self, records: Vec<Record>) -> Checked {
         let refused = |error| TestCaseError::fail(format!("refused generation: {error}"));
@@ -255,6 +271,8 @@ fn check_step(before: &Document, next: &Document) -> Checked {
             prop_assert!(new.state.decrypts());
             prop_assert!(new.state != RecordState::Active || old.state == RecordState::Active);
         }
+        let removed = |record: &Record| record.state == RecordState::Removed;
+        prop_assert_eq!(removed(old), removed(new), "removed or revived by a probe");
         prop_assert!(new.observed_unix >= old.observed_unix);
         prop_assert!(new.stable_unix == 0 || new.stable_unix >= new.observed_unix);
         prop_assert!(new.promoted_unix == 0 || new.promoted_unix >= new.stable_unix);

@@ -31,6 +31,8 @@ pub(super) enum Event {
     RestoreDisk(usize, usize),
     /// A new node starts from a copy of another one's disk.
     Join(usize, usize),
+    /// An operator retires what a node does not write with.
+    Retire(usize),
     SetClock(usize, i64),
     /// How far standbys may lag from now on.
     Lag(i64),
@@ -144,6 +146,7 @@ impl World {
                 node.disk = copies.last().cloned();
                 node.copies = copies;
             }
+            Event::Retire(node) => self.nodes[node].retire()?,
             Event::SetClock(node, skew) => {
                 let node = &mut self.nodes[node];
                 node.skew = skew;
@@ -311,8 +314,8 @@ impl World {
         Ok(())
     }
 
-    /// Whatever the backend can decrypt, every healthy node can: from its records, or by
-    /// deriving the key_id from fresh metadata.
+    /// Whatever the backend can decrypt, every healthy node can, but for what its operator has
+    /// removed: from its records, or by deriving the key_id from fresh metadata.
     fn check_reads(&self) -> Checked {
         let state = self.backend.now();
         for node in self.nodes.iter().filter(|n| n.status(self.time).is_some()) {
@@ -321,7 +324,10 @@ impl World {
                     continue;
                 }
                 let mut records = node.records().iter();
-                let known = records.any(|r| r.key_id == made.key_id && r.state.decrypts());
+                let known = records.any(|r| {
+                    r.key_id == made.key_id
+                        && (r.state.decrypts() || r.state == RecordState::Removed)
+                });
                 let derived = || {
                     let metadata = state.metadata();
                     let created = metadata.creation_times.get(&made.version);

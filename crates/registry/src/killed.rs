@@ -1,5 +1,9 @@
 //! A process that really dies, on the real disk, at any step of any change.
 //!
+//! Here and not beside the other tests of the store, because starting a process hands it every
+//! open file for a moment, the locks of tests in other threads among them. No other test of
+//! this binary holds one.
+//!
 //! This binary starts itself again as that process. It ends by SIGKILL, so that nothing runs
 //! after the step: no destructor, no handler at exit, no flush of a buffer.
 
@@ -13,22 +17,26 @@ use std::{
     process::{Command, Stdio},
 };
 
-use registry::{document::Document, store::Store};
 use rustix::process::{Signal, getpid, kill_process};
 use secret::disk::{Disk, OsDisk, Owner};
 
-use super::{
-    CHECKPOINT, LOCK, STATE,
-    fragile::{Picture, memory},
-    pair_of,
-};
-use crate::documents::{life, loses_nothing, scope};
+use self::documents::{life, loses_nothing, scope};
+use crate::{document::Document, store::Store};
 
+#[path = "../tests/it/documents.rs"]
+#[expect(dead_code, reason = "other tests need more of it")]
+mod documents;
+
+const STATE: &str = "key-registry.json";
+const CHECKPOINT: &str = "key-registry.json.checkpoint";
+const LOCK: &str = "key-registry.json.lock";
 /// Beside the state directory, which is where the process that is to die is started:
 /// `<change> <step>`.
 const ORDER: &str = "order-to-die";
 /// Beside the state directory: the generation that the process would have told Status.
 const SHOWN: &str = "shown";
+/// The place of the first promotion in a life.
+const PROMOTION: usize = 4;
 
 /// The real disk, until the step. Syncs are steps that do nothing: what a dead process has
 /// written is there without them as long as the power is, and the test is faster.
@@ -114,6 +122,13 @@ fn a_process_that_was_given_an_order_dies_at_its_step() {
     }
 }
 
+fn pair_of(document: &Document) -> [(&'static str, Vec<u8>); 2] {
+    [
+        (STATE, document.render()),
+        (CHECKPOINT, document.checkpoint().render()),
+    ]
+}
+
 /// A state directory in which processes die.
 struct Grave {
     /// What generation 1 to the last look like.
@@ -124,16 +139,20 @@ struct Grave {
 }
 
 impl Grave {
-    fn new(change: usize) -> Self {
+    /// The pair before the change, complete or without its checkpoint.
+    fn new(change: usize, complete: bool) -> Self {
         let life: Vec<_> = life().into_iter().map(|(_, document)| document).collect();
-        let start = change
-            .checked_sub(1)
-            .map_or_else(Picture::new, |before| pair_of(&life[before]));
-        let home = memory();
+        let before = change.checked_sub(1).map(|before| &life[before]);
+        // In memory where the system has such a place: what the disk keeps is not tried here.
+        let home = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let home = home.unwrap();
         let directory = home.path().join("state");
         fs::create_dir(&directory).unwrap();
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o750)).unwrap();
-        for (name, content) in start {
+        for (name, content) in before.into_iter().flat_map(pair_of) {
+            if name == CHECKPOINT && !complete {
+                continue;
+            }
             let path = directory.join(name);
             fs::write(&path, content).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
@@ -150,7 +169,7 @@ impl Grave {
     fn dies(&self, step: usize) -> bool {
         let order = format!("{} {step}", self.change);
         fs::write(self.directory.join("..").join(ORDER), order).unwrap();
-        let name = "crash::process::a_process_that_was_given_an_order_dies_at_its_step";
+        let name = "killed::a_process_that_was_given_an_order_dies_at_its_step";
         let output = Command::new(env::current_exe().unwrap())
             .args(["--exact", name, "--test-threads=1"])
             .current_dir(&self.directory)
@@ -196,10 +215,16 @@ impl Grave {
 }
 
 #[test]
+fn the_promotion_stands_where_it_is_looked_for() {
+    assert_eq!(life()[PROMOTION].0, "a promotion");
+}
+
+#[test]
 fn a_process_killed_at_any_step_of_any_change_leaves_a_pair_that_the_next_one_goes_on_with() {
-    for change in 0..life().len() {
+    let changes = (0..life().len()).map(|change| (change, true));
+    for (change, complete) in changes.chain([(PROMOTION, false)]) {
         for step in 0.. {
-            let grave = Grave::new(change);
+            let grave = Grave::new(change, complete);
             let died = grave.dies(step);
             grave.rises(&[step]);
             if !died {
@@ -212,13 +237,11 @@ fn a_process_killed_at_any_step_of_any_change_leaves_a_pair_that_the_next_one_go
 
 #[test]
 fn a_process_killed_while_it_cleans_up_after_a_killed_one_does_no_more_harm() {
-    // The promotion.
-    let change = 4;
     let mut step = 0;
-    while Grave::new(change).dies(step) {
+    while Grave::new(PROMOTION, true).dies(step) {
         // Cleaning takes few steps; what follows is the change again.
         for second in 0..6 {
-            let grave = Grave::new(change);
+            let grave = Grave::new(PROMOTION, true);
             assert!(grave.dies(step));
             let died = grave.dies(second);
             grave.rises(&[step, second]);
