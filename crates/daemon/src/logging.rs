@@ -135,6 +135,9 @@ impl Fields {
             "status",
             "probe_kind",
             "reason",
+            // Another verdict is another event, and another node another trouble.
+            "reasons",
+            "endpoint",
         ] {
             if let Some(value) = self.map.get(label) {
                 key.push('|');
@@ -349,6 +352,20 @@ mod tests {
             tracing::info!("kms.request");
         });
         assert_eq!(lines.len(), BURST as usize + 2);
+    }
+
+    #[test]
+    fn another_verdict_or_endpoint_is_another_warning() {
+        let lines = written(Format::Json, || {
+            for number in 0..20 {
+                tracing::warn!(
+                    reasons = format!("metadata_stale,{number}"),
+                    "status.changed"
+                );
+                tracing::warn!(endpoint = format!("bao-{number}:8200"), "openbao.request");
+            }
+        });
+        assert_eq!(lines.len(), 40);
     }
 
     #[test]
