@@ -9,6 +9,8 @@ mod kind;
 mod metrics;
 mod publish;
 mod report;
+mod writing;
+
 mod rounds;
 #[cfg(test)]
 mod tests;
@@ -33,6 +35,7 @@ use self::{
     metrics::{Facts, Metrics},
     report::Reported,
     rounds::{DeepRound, MetadataRound},
+    writing::{Disk, WriteRound},
 };
 use crate::{discovery::Discovery, signals::Signals, view::View};
 
@@ -70,6 +73,8 @@ pub struct Loaded {
     pub records: Vec<Record>,
     /// 0 without a state file.
     pub generation: u64,
+    /// The checkpoint is older than the state file, and could not be written.
+    pub checkpoint_behind: bool,
 }
 
 /// Why [`Probes::run`] ended without being asked to.
@@ -104,14 +109,24 @@ impl Error {
 #[error("{0}")]
 pub struct PersistError(pub String);
 
-/// Where generations are written. May block; it is called on a thread that may.
+/// A generation that is on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Persisted {
+    /// Its number.
+    pub generation: u64,
+    /// Why its checkpoint is not there yet, in one sentence; the next generation brings it.
+    pub checkpoint_behind: Option<String>,
+}
+
+/// Where generations are written. May block for as long as it likes; it is called on a thread
+/// that may, one write at a time.
 pub trait Persist: Send + Sync + 'static {
-    /// Writes `records` as the next generation and returns its number. When it returns, the
-    /// generation survives a power cut.
+    /// Writes `records` as the next generation. When it returns, the generation survives a
+    /// power cut.
     ///
     /// # Errors
     /// Nothing of the new generation may be relied on; the same records are offered again.
-    fn persist(&self, records: &[Record]) -> Result<u64, PersistError>;
+    fn persist(&self, records: &[Record]) -> Result<Persisted, PersistError>;
 }
 
 /// Who wants to know what a confirmed reading says.
@@ -156,6 +171,8 @@ pub struct Probes {
     metadata: Kind,
     deep: Kind,
     trial: Option<Trial>,
+    disk: Disk,
+    queued_write: Option<BoxFuture<'static, WriteRound>>,
     started: Duration,
     bootstrapping: bool,
     successes: u64,
@@ -174,7 +191,8 @@ impl Probes {
         doors: Doors,
         registry: &mut Registry,
     ) -> Self {
-        let mono = doors.clock.now().mono;
+        let now = doors.clock.now();
+        let mono = now.mono;
         let staleness = settings.health.max_staleness;
         let metadata = Kind::new("metadata", staleness, mono);
         let deep = Kind::new("deep", staleness, mono);
@@ -183,6 +201,8 @@ impl Probes {
             metadata_good: mono,
             metadata_breaker: metadata.breaker.clone(),
             deep_breaker: deep.breaker.clone(),
+            state_lags: false,
+            checkpoint_lags: loaded.checkpoint_behind,
         };
         let (view, clock) = (Arc::clone(&doors.view), Arc::clone(&doors.clock));
         let mut probes = Self {
@@ -199,6 +219,8 @@ impl Probes {
             metadata,
             deep,
             trial: None,
+            disk: Disk::found(loaded.checkpoint_behind, now),
+            queued_write: None,
             started: mono,
             bootstrapping: true,
             reported: Reported::default(),
@@ -217,10 +239,13 @@ impl Probes {
         let signals = Arc::clone(&self.doors.signals);
         let mut metadata: Option<BoxFuture<'static, MetadataRound>> = None;
         let mut deep: Option<BoxFuture<'static, DeepRound>> = None;
+        let mut write: Option<BoxFuture<'static, WriteRound>> = None;
         loop {
             self.hear_live_successes();
             self.check_grace()?;
             let mono = self.mono();
+            self.disk.watch(mono);
+            write = write.or(self.queued_write.take());
             if metadata.is_none() && self.metadata_due(mono) <= mono {
                 metadata = Some(self.start_metadata(mono));
             }
@@ -230,14 +255,18 @@ impl Probes {
             let wake = self.next_wake(mono, metadata.is_some(), deep.is_some());
             tokio::select! {
                 biased;
-                () = &mut shutdown => return Ok(()),
+                () = &mut shutdown => break,
+                round = land(&mut write) => {
+                    write = None;
+                    self.write_landed(round);
+                }
                 round = land(&mut metadata) => {
                     metadata = None;
-                    self.metadata_landed(round).await;
+                    self.metadata_landed(round);
                 }
                 round = land(&mut deep) => {
                     deep = None;
-                    self.deep_landed(round).await;
+                    self.deep_landed(round);
                 }
                 () = signals.deep_probe.notified() => self.deep.hurry(self.mono(), LIVE_APART),
                 // What it changes is decided at the top of the loop.
@@ -246,6 +275,10 @@ impl Probes {
             }
             self.publish();
         }
+        if let Some(round) = write {
+            self.write_landed(round.await);
+        }
+        Ok(())
     }
 
     fn mono(&self) -> Duration {
@@ -295,7 +328,11 @@ impl Probes {
         let grace = Some(grace).filter(|at| self.bootstrapping && *at > mono);
         // The verdict ends by itself; the log and the reasons should say so at once.
         let stale = self.verdict().healthy_until;
-        let soonest = [metadata, deep, grace, stale].into_iter().flatten().min();
+        let slow = self.disk.slow_at();
+        let soonest = [metadata, deep, grace, stale, slow]
+            .into_iter()
+            .flatten()
+            .min();
         soonest.unwrap_or(mono.saturating_add(self.settings.health.probe_interval))
     }
 }

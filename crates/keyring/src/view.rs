@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use pace::Now;
 use registry::{key_id::KeyId, record::RecordState, snapshot::Snapshot};
 
 /// One record, as Decrypt sees it.
@@ -11,6 +12,24 @@ pub struct Slot {
     pub state: RecordState,
     /// Everything that a call under this version needs, derived once.
     pub snapshot: Arc<Snapshot>,
+}
+
+/// Something that goes wrong, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trouble {
+    /// A stable word of a bounded set.
+    pub word: &'static str,
+    /// The first failure since it last went well, on both clocks.
+    pub since: Now,
+}
+
+/// How the probes of one kind do, for people: the verdict is in [`View::healthy_until`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProbeSight {
+    /// When (monotonic) one passed last.
+    pub passed: Option<Duration>,
+    /// The class of the last one, if it failed.
+    pub trouble: Option<Trouble>,
 }
 
 /// The registry and the health verdict at one instant.
@@ -25,6 +44,15 @@ pub struct View {
     pub healthy_until: Option<Duration>,
     /// Why not healthy, in stable words for logs, `/ready` and errors; empty when healthy.
     pub reasons: Vec<&'static str>,
+    /// The metadata probes.
+    pub metadata: ProbeSight,
+    /// The deep probes.
+    pub deep: ProbeSight,
+    /// Generation of the registry; 0 before the first.
+    pub generation: u64,
+    /// Why the disk does not hold what it should: `write_failed`, `write_slow` or
+    /// `checkpoint_behind`.
+    pub disk: Option<Trouble>,
 }
 
 impl View {

@@ -37,7 +37,7 @@ pub struct Store<D: Disk = OsDisk> {
     owner: Option<Owner>,
     document: Option<Document>,
     notices: Vec<Notice>,
-    _lock: OwnedFd,
+    lock: OwnedFd,
 }
 
 /// Something at opening that an operator should read, although the pair loaded.
@@ -146,7 +146,7 @@ impl<D: Disk> Store<D> {
             owner,
             document: None,
             notices: Vec::new(),
-            _lock: lock,
+            lock,
         };
         store.clean();
         let pair = load(&store.paths, scope)?;
@@ -165,6 +165,21 @@ impl<D: Disk> Store<D> {
     #[must_use]
     pub fn notices(&self) -> &[Notice] {
         &self.notices
+    }
+
+    /// Looks at the directory again, as at opening, and takes the lock again if it is not the
+    /// one that is held: after the directory was replaced, somebody else could hold the one
+    /// that is there now.
+    ///
+    /// # Errors
+    /// As [`Store::open_on`], for the directory and the lock.
+    pub fn keep_lock(&mut self) -> Result<(), StoreError> {
+        let directory = self.paths.check_directory()?;
+        if !self.paths.leads_to(&self.lock) {
+            self.owner = rustix::process::geteuid().is_root().then_some(directory);
+            self.lock = self.paths.lock(&self.disk, self.owner)?;
+        }
+        Ok(())
     }
 
     /// Puts the next generation in force: state file first, checkpoint second. Publish it

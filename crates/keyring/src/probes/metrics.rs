@@ -32,6 +32,11 @@ struct StateLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FileLabel {
+    file: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct HashLabel {
     hash: String,
     /// The form in which the API server shows key_ids in its own metrics.
@@ -46,10 +51,13 @@ pub(super) struct Facts {
     pub(super) metadata_good: Duration,
     pub(super) metadata_breaker: Breaker,
     pub(super) deep_breaker: Breaker,
+    pub(super) state_lags: bool,
+    pub(super) checkpoint_lags: bool,
 }
 
 pub(super) struct Metrics {
     observations: Family<StatusLabel, Counter>,
+    write_failures: Family<FileLabel, Counter>,
     facts: Arc<ArcSwap<Facts>>,
 }
 
@@ -66,6 +74,16 @@ impl Metrics {
             "Metadata probes by what came of them: ok, unconfirmed, inconsistent or an error class",
             Family::clone(&observations),
         );
+        let write_failures = Family::default();
+        registry.register(
+            "state_write_failures",
+            "Writes of the registry that failed, by file",
+            Family::clone(&write_failures),
+        );
+        // A row that first appears with a 1 in it is no increase to whoever computes rates.
+        for file in ["state", "checkpoint"] {
+            drop(write_failures.get_or_create(&FileLabel { file }));
+        }
         let facts = Arc::new(ArcSwap::from_pointee(facts));
         registry.register_collector(Box::new(Gauges {
             facts: Arc::clone(&facts),
@@ -74,8 +92,14 @@ impl Metrics {
         }));
         Self {
             observations,
+            write_failures,
             facts,
         }
+    }
+
+    /// `file` is `state` or `checkpoint`.
+    pub(super) fn write_failed(&self, file: &'static str) {
+        self.write_failures.get_or_create(&FileLabel { file }).inc();
     }
 
     /// `status` is one of a fixed set of words.
@@ -129,6 +153,13 @@ impl Collector for Gauges {
             "Generation of the registry; 0 before the first",
             generation,
         )?;
+        let lags = [
+            ("state", facts.state_lags),
+            ("checkpoint", facts.checkpoint_lags),
+        ]
+        .map(|(file, lags)| (FileLabel { file }, i64::from(lags)));
+        let help = "1 while the disk lags behind what was decided";
+        labelled(&mut encoder, "state_unwritten", help, lags)?;
         if let Some(active) = &view.active {
             let version = i64::try_from(active.version).unwrap_or(i64::MAX);
             one(

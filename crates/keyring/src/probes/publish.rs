@@ -34,6 +34,10 @@ impl Probes {
             records: HashMap::with_capacity(self.records.len()),
             healthy_until: verdict.healthy_until,
             reasons: verdict.reasons,
+            metadata: self.metadata.failures.sight(),
+            deep: self.deep.failures.sight(),
+            generation: self.generation,
+            disk: self.disk.trouble(),
         };
         for record in &self.records {
             let snapshot = self.snapshot(&before, record);
@@ -52,6 +56,8 @@ impl Probes {
             metadata_good: self.health.metadata_good().unwrap_or(self.started),
             metadata_breaker: self.metadata.breaker.clone(),
             deep_breaker: self.deep.breaker.clone(),
+            state_lags: self.disk.state_lags(),
+            checkpoint_lags: self.disk.checkpoint_lags(),
         });
     }
 

@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
-use pace::millis;
+use pace::{Now, millis};
 use registry::{
     finding::Finding,
     rotation::{Change, Transition},
 };
 use tracing::{debug, info, warn};
+
+use crate::view::{ProbeSight, Trouble};
 
 /// One probe kind's failures in a row.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub(super) struct Failures {
     kind: &'static str,
     class: &'static str,
     repeated: u64,
+    passed: Option<Duration>,
+    since: Option<Now>,
 }
 
 impl Failures {
@@ -24,6 +28,19 @@ impl Failures {
             kind,
             class: "",
             repeated: 0,
+            passed: None,
+            since: None,
+        }
+    }
+
+    /// What people get to see of it.
+    pub(super) fn sight(&self) -> ProbeSight {
+        ProbeSight {
+            passed: self.passed,
+            trouble: self.since.map(|since| Trouble {
+                word: self.class,
+                since,
+            }),
         }
     }
 
@@ -32,7 +49,7 @@ impl Failures {
         Some(self.class).filter(|class| !class.is_empty())
     }
 
-    pub(super) fn passed(&mut self, took: Duration) {
+    pub(super) fn passed(&mut self, took: Duration, now: Now) {
         let (probe_kind, repeated) = (self.kind, self.repeated);
         let duration_ms = millis(took);
         if repeated > 0 {
@@ -48,9 +65,18 @@ impl Failures {
         }
         self.class = "";
         self.repeated = 0;
+        self.passed = Some(now.mono);
+        self.since = None;
     }
 
-    pub(super) fn failed(&mut self, error_class: &'static str, reason: &str, took: Duration) {
+    pub(super) fn failed(
+        &mut self,
+        error_class: &'static str,
+        reason: &str,
+        took: Duration,
+        now: Now,
+    ) {
+        self.since.get_or_insert(now);
         self.repeated = if self.class == error_class {
             self.repeated.saturating_add(1)
         } else {
@@ -146,8 +172,4 @@ pub(super) fn trial_failed(version: u64, error_class: &'static str) {
         transit_key_version = version,
         error_class, "rotation.trial_failed"
     );
-}
-
-pub(super) fn write_failed(reason: &str) {
-    warn!(reason, "state.write_failed");
 }

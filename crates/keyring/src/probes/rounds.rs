@@ -7,15 +7,15 @@ use registry::{
     breaker::State,
     confirm::APART,
     finding::Finding,
-    record::Record,
-    rotation::{Answer, Ask, Decision, Observation, Reading, Transition, Trial},
+    rotation::{Answer, Ask, Decision, Observation, Reading, Trial},
     schedule,
 };
 
 use super::{
-    PersistError, Probes,
+    Probes,
     ask::{self, DeepFailure, Manner},
     report,
+    writing::Purpose,
 };
 
 /// A metadata probe that ended.
@@ -120,7 +120,7 @@ impl Probes {
         schedule::jittered(interval, fastrand::f64())
     }
 
-    pub(super) async fn metadata_landed(&mut self, round: MetadataRound) {
+    pub(super) fn metadata_landed(&mut self, round: MetadataRound) {
         let now = self.doors.clock.now();
         let took = now.mono.saturating_sub(round.started);
         let answer = match round.answer {
@@ -131,7 +131,7 @@ impl Probes {
                 self.metadata.breaker.failed(now.mono);
                 self.metadata
                     .failures
-                    .failed(class, &error.to_string(), took);
+                    .failed(class, &error.to_string(), took, now);
                 if round.new_connection {
                     self.reask_metadata(now.mono);
                 }
@@ -150,21 +150,26 @@ impl Probes {
             Reading::Unconfirmed => self.health.metadata_doubted(&decision.findings),
             Reading::Inconsistent => {}
         }
-        let written = match decision.records {
-            Some(records) => self.write(records, &decision.transitions).await,
-            None => true,
-        };
         if let (Answer::Metadata { key, .. }, Reading::Accepted) =
             (&observation.answer, decision.reading)
         {
             self.doors.absorb.absorb(key);
         }
-        match decision.ask {
-            Ask::Nothing => {}
-            Ask::Again(after) => self.metadata.again(now.mono.saturating_add(after)),
+        let trial = match decision.ask {
+            Ask::Nothing => None,
+            Ask::Again(after) => {
+                self.metadata.again(now.mono.saturating_add(after));
+                None
+            }
+            Ask::Trial(trial) => Some(trial),
+        };
+        match decision.records {
             // A version whose record is not on disk must not become the write key.
-            Ask::Trial(trial) if written => self.trial = Some(trial),
-            Ask::Trial(_) => {}
+            Some(records) => {
+                self.start_write(records, decision.transitions, Purpose::Observation(trial));
+            }
+            // A trial that is due while something is written comes again with the next round.
+            None => self.trial = trial.filter(|_| !self.disk.is_busy()),
         }
         self.end_bootstrap();
     }
@@ -190,7 +195,7 @@ impl Probes {
             Answer::UpsertMissing => Some(Finding::UpsertMissing),
             Answer::UpsertDenied => Some(Finding::UpsertDenied),
         };
-        let mono = self.mono();
+        let now = self.doors.clock.now();
         let kind = &mut self.metadata;
         let (status, reason) = match (refused, decision.reading) {
             (Some(finding), _) => {
@@ -211,31 +216,32 @@ impl Probes {
             ),
             (None, Reading::Accepted) => {
                 kind.breaker.succeeded();
-                kind.failures.passed(took);
+                kind.failures.passed(took, now);
                 self.metrics.observed("ok");
                 return;
             }
         };
-        kind.breaker.failed(mono);
-        kind.failures.failed(status, &reason, took);
+        kind.breaker.failed(now.mono);
+        kind.failures.failed(status, &reason, took, now);
         self.metrics.observed(status);
     }
 
-    pub(super) async fn deep_landed(&mut self, round: DeepRound) {
-        let mono = self.mono();
+    pub(super) fn deep_landed(&mut self, round: DeepRound) {
+        let now = self.doors.clock.now();
+        let mono = now.mono;
         let took = mono.saturating_sub(round.started);
         match (round.trial, round.result) {
-            (Some(trial), Ok(())) => self.promote(&trial).await,
+            (Some(trial), Ok(())) => self.promote(&trial),
             (Some(_), Err(failure)) => report::trial_failed(round.version, failure.class),
             (None, Ok(())) => {
                 self.health.deep_passed(mono);
                 self.deep.breaker.succeeded();
-                self.deep.failures.passed(took);
+                self.deep.failures.passed(took, now);
             }
             (None, Err(failure)) => {
                 self.deep
                     .failures
-                    .failed(failure.class, &failure.reason, took);
+                    .failed(failure.class, &failure.reason, took, now);
                 self.deep.breaker.failed(mono);
                 let again = self
                     .health
@@ -250,50 +256,17 @@ impl Probes {
     }
 
     /// Disk first; then the view changes in one swap.
-    async fn promote(&mut self, trial: &Trial) {
+    fn promote(&mut self, trial: &Trial) {
         let now = self.doors.clock.now();
         let promotion = self.machine.promotion(&self.records, trial, now);
-        let Some((records, transitions)) = promotion else {
-            return;
-        };
-        if self.write(records, &transitions).await {
-            self.machine.promoted();
-            self.health.metadata_doubted(self.machine.findings());
-            // The trial was a deep probe of what is the write key now.
-            self.health.deep_passed(now.mono);
-            self.deep.breaker.succeeded();
-            self.deep.hurry(now.mono, Duration::ZERO);
-        }
-    }
-
-    /// False when nothing is on disk; then nothing changes here either, and the next round
-    /// offers the same records again.
-    async fn write(&mut self, records: Vec<Record>, transitions: &[Transition]) -> bool {
-        let persist = Arc::clone(&self.doors.persist);
-        let job = move || {
-            persist
-                .persist(&records)
-                .map(|generation| (generation, records))
-        };
-        let result = tokio::task::spawn_blocking(job)
-            .await
-            .unwrap_or_else(|_| Err(PersistError("the writer of the registry panicked".into())));
-        match result {
-            Ok((generation, records)) => {
-                self.records = records;
-                self.generation = generation;
-                report::transitions(transitions, generation);
-                true
-            }
-            Err(error) => {
-                report::write_failed(&error.to_string());
-                false
-            }
+        if let Some((records, transitions)) = promotion {
+            let purpose = Purpose::Promotion { tried: now.mono };
+            self.start_write(records, transitions, purpose);
         }
     }
 
     /// The first healthy verdict ends the start; from then on probes keep their own pace.
-    fn end_bootstrap(&mut self) {
+    pub(super) fn end_bootstrap(&mut self) {
         if self.bootstrapping && self.verdict().healthy_until.is_some() {
             self.bootstrapping = false;
             self.metadata.resume(self.metadata_interval());

@@ -1,6 +1,6 @@
 //! The loop on paused time, against a scripted Transit and a disk in memory.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 
 use openbao::{error::Class, transit::Encrypted};
 use registry::{document::Document, key_id::KeyId, record::RecordState};
@@ -9,6 +9,7 @@ use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
 use super::*;
 use crate::testing::{Asked, FakeTransit, PausedClock, created, error, metadata, scope, snapshot};
 
+mod disks;
 mod logs;
 mod outages;
 mod rotations;
@@ -18,12 +19,21 @@ struct DiskState {
     document: Option<Document>,
     full: bool,
     refused: usize,
+    checkpoint_fails: bool,
+    hangs: Option<mpsc::Receiver<()>>,
 }
 
 #[derive(Default)]
 struct Disk(Mutex<DiskState>);
 
 impl Disk {
+    /// The next write ends when the answer is dropped.
+    fn hang(&self) -> mpsc::Sender<()> {
+        let (release, released) = mpsc::channel();
+        self.state().hangs = Some(released);
+        release
+    }
+
     fn state(&self) -> MutexGuard<'_, DiskState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -35,7 +45,9 @@ impl Disk {
 }
 
 impl Persist for Disk {
-    fn persist(&self, records: &[Record]) -> Result<u64, PersistError> {
+    fn persist(&self, records: &[Record]) -> Result<Persisted, PersistError> {
+        let hangs = self.state().hangs.take();
+        let _ = hangs.map(|released| released.recv());
         let mut state = self.state();
         if state.full {
             state.refused += 1;
@@ -48,7 +60,11 @@ impl Persist for Disk {
         let next = next.unwrap();
         let generation = next.generation();
         state.document = Some(next);
-        Ok(generation)
+        let behind = "the checkpoint: no space left on device";
+        Ok(Persisted {
+            generation,
+            checkpoint_behind: state.checkpoint_fails.then(|| behind.to_owned()),
+        })
     }
 }
 
@@ -146,6 +162,7 @@ impl World {
             Some(document) => Loaded {
                 records: document.records().to_vec(),
                 generation: document.generation(),
+                ..Loaded::default()
             },
         };
         let doors = Doors {

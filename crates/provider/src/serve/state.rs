@@ -1,24 +1,77 @@
 //! The registry's files, as the probes write them.
 
 use std::{
-    path::Path,
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use keyring::probes::{Loaded, Persist, PersistError};
+use keyring::probes::{Loaded, Persist, PersistError, Persisted};
 use registry::{
-    document::Document,
+    document::{Document, ProgressError},
     record::Record,
     scope::Scope,
-    store::{Store, StoreError, Written},
+    state_hash::StateHash,
+    store::{Notice, Store, StoreError, Written},
 };
+use secret::disk::directory_of;
 
 use crate::causes;
 
+/// Why a generation was not written.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Progress(#[from] ProgressError),
+    #[error("a new registry begins with one record")]
+    NotOne,
+    #[error(
+        "state directory {}: it is on another file system than at the start; nothing was written \
+         there, mount the right one again, or restart the provider to use this one",
+        path.display()
+    )]
+    Elsewhere { path: PathBuf },
+    #[error(
+        "{}: {on_disk} lies there, and not {in_force}, which is in force; nothing was written over \
+         it, restart the provider to use what lies there, or put back what was there",
+        path.display()
+    )]
+    Replaced {
+        path: PathBuf,
+        on_disk: String,
+        in_force: String,
+    },
+}
+
+/// Which contents of the state file are this process's own, besides the one in force. A write
+/// that failed at its very end may have left its generation behind.
+#[derive(Debug, Default)]
+struct Attempts {
+    last: Option<StateHash>,
+    left_behind: Option<StateHash>,
+}
+
+impl Attempts {
+    /// Whether `there` comes from an attempt of ours.
+    fn include(&mut self, there: &StateHash) -> bool {
+        if self.last.as_ref() == Some(there) {
+            self.left_behind.clone_from(&self.last);
+        }
+        self.left_behind.as_ref() == Some(there)
+    }
+}
+
 /// The locked pair; whoever holds this is the only writer.
 pub(super) struct State {
-    store: Mutex<Store>,
+    store: Mutex<(Store, Attempts)>,
     scope: Arc<Scope>,
+    path: PathBuf,
+    /// The file system on which the directory was at the start. An empty directory in the place
+    /// of a volume that is not mounted is nowhere to write to.
+    device: u64,
 }
 
 impl State {
@@ -28,47 +81,105 @@ impl State {
         for notice in store.notices() {
             tracing::warn!(reason = %notice, "state.notice");
         }
-        let loaded = store
-            .document()
-            .map_or_else(Loaded::default, |document| Loaded {
-                records: document.records().to_vec(),
-                generation: document.generation(),
-            });
+        let unwritten = |notice: &Notice| matches!(notice, Notice::CheckpointUnwritten(_));
+        let checkpoint_behind = store.notices().iter().any(unwritten);
+        let (records, generation) = store.document().map_or_else(Default::default, |document| {
+            (document.records().to_vec(), document.generation())
+        });
         tracing::info!(
             path = %path.display(),
-            generation = loaded.generation,
-            records = loaded.records.len(),
+            generation,
+            records = records.len(),
             "state.loaded"
         );
-        Ok((
-            Self {
-                store: Mutex::new(store),
-                scope,
-            },
-            loaded,
-        ))
+        let directory = directory_of(path);
+        let device = device(directory).map_err(|source| StoreError::DirectoryIo {
+            path: directory.to_owned(),
+            action: "examining it",
+            source,
+        })?;
+        let loaded = Loaded {
+            records,
+            generation,
+            checkpoint_behind,
+        };
+        let state = Self {
+            store: Mutex::new((store, Attempts::default())),
+            scope,
+            path: path.to_owned(),
+            device,
+        };
+        Ok((state, loaded))
+    }
+
+    /// Whether the next generation may replace what lies on disk now: only what this process
+    /// has read or written itself. What an operator restored meanwhile, or what a directory
+    /// that was put in place holds, is theirs; it is used at the next start. Nothing at all may
+    /// be replaced, too: the registry in memory may be the last one.
+    fn check_unchanged(&self, store: &mut Store, attempts: &mut Attempts) -> Result<(), Refused> {
+        let directory = directory_of(&self.path);
+        // Before the lock, which would be a file on the wrong one. What cannot be examined here
+        // is named there.
+        if device(directory).is_ok_and(|device| device != self.device) {
+            return Err(Refused::Elsewhere {
+                path: directory.to_owned(),
+            });
+        }
+        store.keep_lock()?;
+        let on_disk = Store::peek(&self.path, &self.scope)?.document;
+        let Some(there) = on_disk else {
+            return Ok(());
+        };
+        let ours = store.document();
+        let in_force = ours.is_some_and(|ours| ours.current_hash() == there.current_hash());
+        if in_force || attempts.include(there.current_hash()) {
+            return Ok(());
+        }
+        Err(Refused::Replaced {
+            path: self.path.clone(),
+            on_disk: named(&there),
+            in_force: ours.map_or_else(|| "nothing".to_owned(), named),
+        })
+    }
+
+    fn write(&self, records: &[Record]) -> Result<Persisted, Refused> {
+        let mut locked = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let (store, attempts) = &mut *locked;
+        let next = match (store.document(), records) {
+            (Some(document), _) => document.next(records.to_vec())?,
+            (None, [only]) => Document::first(&self.scope, only.clone())?,
+            (None, _) => return Err(Refused::NotOne),
+        };
+        self.check_unchanged(store, attempts)?;
+        attempts.last = Some(next.current_hash().clone());
+        let checkpoint_behind = match store.write(&next)? {
+            Written::Both => None,
+            Written::StateOnly(error) => Some(causes::chain(&error)),
+        };
+        Ok(Persisted {
+            generation: next.generation(),
+            checkpoint_behind,
+        })
     }
 }
 
+/// A generation, so that two with the same number can be told apart.
+fn named(document: &Document) -> String {
+    format!(
+        "generation {} ({})",
+        document.generation(),
+        document.current_hash()
+    )
+}
+
+fn device(directory: &Path) -> io::Result<u64> {
+    Ok(fs::symlink_metadata(directory)?.dev())
+}
+
 impl Persist for State {
-    fn persist(&self, records: &[Record]) -> Result<u64, PersistError> {
-        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = match (store.document(), records) {
-            (Some(document), _) => document.next(records.to_vec()),
-            (None, [only]) => Document::first(&self.scope, only.clone()),
-            (None, _) => {
-                return Err(PersistError("a new registry begins with one record".into()));
-            }
-        };
-        let next = next.map_err(|error| PersistError(causes::chain(&error)))?;
-        match store.write(&next) {
-            Ok(Written::Both) => {}
-            Ok(Written::StateOnly(error)) => {
-                tracing::warn!(reason = causes::chain(&error), "state.checkpoint_behind");
-            }
-            Err(error) => return Err(PersistError(causes::chain(&error))),
-        }
-        Ok(next.generation())
+    fn persist(&self, records: &[Record]) -> Result<Persisted, PersistError> {
+        self.write(records)
+            .map_err(|error| PersistError(causes::chain(&error)))
     }
 }
 
@@ -113,9 +224,9 @@ mod tests {
         let (state, loaded) = State::open(&path, scope()).unwrap();
         assert_eq!((loaded.generation, loaded.records.len()), (0, 0));
         let first = [record(1, RecordState::Active)];
-        assert_eq!(state.persist(&first).unwrap(), 1);
+        assert_eq!(state.persist(&first).unwrap().generation, 1);
         let second = [first[0].clone(), record(2, RecordState::Pending)];
-        assert_eq!(state.persist(&second).unwrap(), 2);
+        assert_eq!(state.persist(&second).unwrap().generation, 2);
         assert!(
             state.persist(&second[1..]).is_err(),
             "an active record must not vanish"
@@ -128,5 +239,60 @@ mod tests {
         drop(state);
         let (_, loaded) = State::open(&path, scope()).unwrap();
         assert_eq!((loaded.generation, loaded.records.len()), (2, 2));
+    }
+
+    #[test]
+    fn what_this_process_did_not_write_is_not_written_over() {
+        let home = tempfile::tempdir().unwrap();
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o750)).unwrap();
+        let path = home.path().join("key-registry.json");
+        let (state, _) = State::open(&path, scope()).unwrap();
+        let first = [record(1, RecordState::Active)];
+        state.persist(&first).unwrap();
+        let older = fs::read(&path).unwrap();
+        let seen = |stable_count| {
+            let pending = Record {
+                stable_count,
+                ..record(2, RecordState::Pending)
+            };
+            [first[0].clone(), pending]
+        };
+        state.persist(&seen(1)).unwrap();
+        let newer = fs::read(&path).unwrap();
+
+        let checkpoint = home.path().join("key-registry.json.checkpoint");
+        fs::remove_file(&checkpoint).unwrap();
+        fs::write(&path, &older).unwrap();
+        let refused = state.persist(&seen(2)).unwrap_err().to_string();
+        for words in ["generation 1 (krs1.", "generation 2 (krs1.", "restart"] {
+            assert!(refused.contains(words), "{refused}");
+        }
+        assert_eq!(fs::read(&path).unwrap(), older);
+        assert!(!checkpoint.exists());
+
+        fs::write(&path, &newer).unwrap();
+        assert_eq!(state.persist(&seen(2)).unwrap().generation, 3);
+        // With nothing there, the registry in memory is the last one.
+        fs::remove_file(&path).unwrap();
+        fs::remove_file(&checkpoint).unwrap();
+        assert_eq!(state.persist(&seen(3)).unwrap().generation, 4);
+        assert!(checkpoint.exists());
+    }
+
+    #[test]
+    fn what_a_failed_write_left_behind_is_recognised_until_it_is_replaced() {
+        let hashes = ["a", "b", "c"].map(|letter| {
+            let text = format!("krs1.{}", letter.repeat(42) + "A");
+            StateHash::parse(&text).unwrap()
+        });
+        let [a, b, c] = &hashes;
+        let mut attempts = Attempts::default();
+        assert!(!attempts.include(a));
+        attempts.last = Some(a.clone());
+        assert!(attempts.include(a) && !attempts.include(b));
+        // The next attempt did not come as far: what lies there is still the first.
+        attempts.last = Some(b.clone());
+        assert!(attempts.include(a) && !attempts.include(c));
+        assert!(attempts.include(b) && !attempts.include(a));
     }
 }

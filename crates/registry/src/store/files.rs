@@ -97,6 +97,15 @@ impl Paths {
         }
     }
 
+    /// Whether the name of the lock file is that of `lock`.
+    pub(super) fn leads_to(&self, lock: &OwnedFd) -> bool {
+        let there = rustix::fs::lstat(&self.lock);
+        match (there, fstat(lock)) {
+            (Ok(there), Ok(held)) => (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino),
+            _ => false,
+        }
+    }
+
     /// Takes the lock, which lasts as long as the descriptor. The file is made once and
     /// never unlinked: whoever locked an unlinked one would be alone with it.
     pub(super) fn lock<D: Disk>(

@@ -377,3 +377,31 @@ fn only_the_next_generation_is_written() {
     assert_eq!(fs::read(&path).unwrap(), before);
     let _ = store.write(&third).unwrap();
 }
+
+#[test]
+fn after_the_directory_was_replaced_the_lock_that_is_there_now_is_taken_or_refused() {
+    let (_home, path) = filled();
+    let mut store = Store::open(&path, &scope()).unwrap();
+    store.keep_lock().unwrap();
+    let directory = path.parent().unwrap();
+    let away = directory.join("away");
+    let lock = beside(&path, ".lock");
+    fs::create_dir(&away).unwrap();
+    fs::rename(&lock, away.join("lock")).unwrap();
+    let other = Store::open(&path, &scope()).unwrap();
+    assert!(matches!(store.keep_lock(), Err(StoreError::Locked { .. })));
+    drop(other);
+    store.keep_lock().unwrap();
+    assert!(matches!(refused_lock(&path), StoreError::Locked { .. }));
+    fs::remove_file(&lock).unwrap();
+    store.keep_lock().unwrap();
+    assert_eq!(mode(&lock), 0o640);
+    assert!(matches!(refused_lock(&path), StoreError::Locked { .. }));
+    set_mode(directory, 0o770);
+    let error = store.keep_lock().unwrap_err();
+    assert!(matches!(error, StoreError::Directory { .. }), "{error}");
+}
+
+fn refused_lock(path: &Path) -> StoreError {
+    Store::open(path, &scope()).unwrap_err()
+}

@@ -9,7 +9,7 @@ use super::*;
 use crate::probes::ask::ASSOCIATED_DATA;
 
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -31,7 +31,7 @@ impl<'a> MakeWriter<'a> for Lines {
 }
 
 impl Lines {
-    fn capture(&self) -> tracing::subscriber::DefaultGuard {
+    pub(super) fn capture(&self) -> tracing::subscriber::DefaultGuard {
         let layer = tracing_subscriber::fmt::layer()
             .json()
             .with_writer(self.clone());
@@ -39,7 +39,7 @@ impl Lines {
         tracing::subscriber::set_default(tracing_subscriber::registry().with(info).with(layer))
     }
 
-    fn with(&self, event: &str) -> Vec<String> {
+    pub(super) fn with(&self, event: &str) -> Vec<String> {
         let bytes = self.0.lock().unwrap().clone();
         let text = String::from_utf8(bytes).unwrap();
         let message = format!("\"message\":\"{event}\"");

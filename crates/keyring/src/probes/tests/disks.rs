@@ -1,0 +1,164 @@
+//! A disk that refuses, hangs, or takes only half of the pair: what goes on and what waits.
+
+use super::{logs::Lines, *};
+use crate::view::Trouble;
+
+impl World {
+    /// Time passes although a write hangs: paused time stands still by itself while a thread
+    /// is busy.
+    async fn hurry(&self, seconds: u64) {
+        for _ in 0..seconds * 10 {
+            tokio::time::advance(Duration::from_millis(100)).await;
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn disk_trouble(&self) -> Option<&'static str> {
+        let disk: Option<Trouble> = self.view.load().disk;
+        disk.map(|trouble| trouble.word)
+    }
+
+    #[track_caller]
+    fn has_metric(&self, line: &str) {
+        let text = self.scrape();
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_hangs_keeps_nobody_waiting_but_the_rotation() {
+    let lines = Lines::default();
+    let guard = lines.capture();
+    let world = World::healthy().await;
+    let reads = world.reads();
+    let hang = world.disk.hang();
+    world.transit.script().metadata = Ok(metadata(&[1, 2]));
+    // Far longer than a verdict lives: it is the probes that keep it alive.
+    for _ in 0..600 {
+        world.hurry(1).await;
+        assert_eq!(world.healthy_version(), Some(1));
+    }
+    assert!(world.reads() > reads + 15, "{}", world.reads());
+    assert!(world.encrypts().iter().all(|version| *version == 1));
+    assert_eq!(world.disk_trouble(), Some("write_slow"));
+    world.has_metric("state_unwritten{file=\"state\"} 1");
+    let said = lines.with("state.write_slow");
+    assert_eq!(said.len(), 1, "{said:?}");
+
+    drop(hang);
+    while world.healthy_version() == Some(1) {
+        world.pass(1).await;
+    }
+    assert_eq!(
+        (world.healthy_version(), world.disk.active()),
+        (Some(2), Some(2))
+    );
+    assert_eq!(world.disk_trouble(), None);
+    world.has_metric("state_unwritten{file=\"state\"} 0");
+    drop(guard);
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_promotion_that_hangs_on_the_disk_switches_nothing_and_then_everything() {
+    let world = World::healthy().await;
+    world.transit.script().metadata = Ok(metadata(&[1, 2]));
+    // Stable, and the activation delay runs: the next write is the promotion.
+    world.pass(170).await;
+    let hang = world.disk.hang();
+    for _ in 0..600 {
+        world.hurry(1).await;
+        assert_eq!(world.healthy_version(), Some(1));
+    }
+    assert!(world.encrypts().contains(&2), "the trial has passed");
+    assert_eq!(world.disk_trouble(), Some("write_slow"));
+    drop(hang);
+    while world.healthy_version() == Some(1) {
+        world.pass(1).await;
+    }
+    assert_eq!(
+        (world.healthy_version(), world.disk.active()),
+        (Some(2), Some(2))
+    );
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_refusals_of_the_disk_are_counted_and_said_ever_more_rarely() {
+    let lines = Lines::default();
+    let guard = lines.capture();
+    let world = World::healthy().await;
+    world.has_metric("state_write_failures_total{file=\"state\"} 0");
+    world.disk.state().full = true;
+    world.transit.script().metadata = Ok(metadata(&[1, 2]));
+    world.pass(3600).await;
+    let refused = world.disk.state().refused;
+    assert!(refused > 100, "{refused}");
+    world.has_metric(&format!(
+        "state_write_failures_total{{file=\"state\"}} {refused}"
+    ));
+    assert_eq!(world.disk_trouble(), Some("write_failed"));
+    let since = world.view.load().disk.unwrap().since.mono;
+    assert!(
+        since < Duration::from_secs(40),
+        "the first counts: {since:?}"
+    );
+    let said = lines.with("state.write_failed");
+    assert!((6..=9).contains(&said.len()), "{said:?}");
+    assert!(said[0].contains("no space left on device"));
+
+    world.disk.state().full = false;
+    world.pass(31).await;
+    assert_eq!(world.disk_trouble(), None);
+    world.has_metric("state_unwritten{file=\"state\"} 0");
+    let again = lines.with("state.written_again");
+    assert_eq!(again.len(), 1);
+    assert!(again[0].contains(&format!("\"failures\":{refused}")));
+    drop(guard);
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_that_is_behind_shows_until_the_next_generation() {
+    let world = World::healthy().await;
+    world.disk.state().checkpoint_fails = true;
+    world.transit.script().metadata = Ok(metadata(&[1, 2]));
+    world.pass(31).await;
+    assert_eq!(world.disk_trouble(), Some("checkpoint_behind"));
+    world.has_metric("state_unwritten{file=\"checkpoint\"} 1");
+    world.has_metric("state_unwritten{file=\"state\"} 0");
+    world.has_metric("state_write_failures_total{file=\"checkpoint\"} 1");
+    world.disk.state().checkpoint_fails = false;
+    world.pass(60).await;
+    assert_eq!(world.disk_trouble(), None);
+    world.has_metric("state_unwritten{file=\"checkpoint\"} 0");
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_start_found_is_shown_too() {
+    let mut world = World::new(Some(first()));
+    let mut probes = world.probes(settings());
+    probes.disk = writing::Disk::found(true, world.clock.now());
+    probes.publish();
+    assert_eq!(world.disk_trouble(), Some("checkpoint_behind"));
+    world.has_metric("state_unwritten{file=\"checkpoint\"} 1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_waits_for_the_write_that_has_begun() {
+    let mut world = World::healthy().await;
+    let disk = Arc::clone(&world.disk);
+    let hang = disk.hang();
+    world.transit.script().metadata = Ok(metadata(&[1, 2]));
+    world.hurry(40).await;
+    drop(world.stop.take());
+    world.hurry(1).await;
+    assert!(!world.task.as_ref().unwrap().is_finished());
+    drop(hang);
+    world.end().await.unwrap();
+    let state = disk.state();
+    assert_eq!(state.document.as_ref().unwrap().generation(), 2);
+}
