@@ -45,6 +45,16 @@ impl Page {
         }
     }
 
+    /// A page for people, whole in itself: it may load and run nothing.
+    #[must_use]
+    pub fn html(body: String) -> Self {
+        Self {
+            status: StatusCode::OK,
+            content_type: "text/html; charset=utf-8",
+            body,
+        }
+    }
+
     /// A JSON page.
     #[must_use]
     pub fn json(status: StatusCode, body: &serde_json::Value) -> Self {
@@ -221,6 +231,11 @@ async fn answer(
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         header::HeaderValue::from_static("nosniff"),
+    );
+    // Whatever came into a page by mistake, a browser neither runs nor fetches it.
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        header::HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"),
     );
     if page.status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD"));

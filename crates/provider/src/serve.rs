@@ -4,6 +4,10 @@
 
 mod ending;
 mod exposition;
+mod history;
+
+mod front;
+
 mod pages;
 mod rooms;
 mod state;
@@ -33,7 +37,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use self::{ending::Calls, pages::Facts, state::State};
+use self::{ending::Calls, history::History, pages::Facts, state::State};
 use crate::{
     config::{Config, ConfigError, ListenAddress},
     exit::{Failure, Fault},
@@ -179,25 +183,17 @@ async fn serve(
     );
 
     let calls = kms_server::metrics::Metrics::new(&mut registry);
+    // Everything is registered.
+    let registry = Arc::new(registry);
+    let history = History::of(Arc::clone(&registry));
     let facts = Facts {
         socket: config.server.socket_path.clone(),
         view,
         openbao: Arc::clone(&openbao),
         clock,
+        history: Arc::clone(&history),
     };
-    let server = &config.server;
-    let health = bind(
-        server.health_address.as_ref(),
-        "health",
-        pages::health(facts),
-    )
-    .await?;
-    let metrics = bind(
-        server.metrics_address.as_ref(),
-        "metrics",
-        pages::metrics(registry),
-    )
-    .await?;
+    let pages = bind_pages(config, facts, registry).await?;
     // Last: as soon as it is bound, clients connect and wait for an answer.
     let inherited = inherited.map_err(Fault::from)?;
     let bound = Server::bind(rooms::socket(config), inherited, calls).map_err(Fault::from)?;
@@ -210,8 +206,15 @@ async fn serve(
     house.spawn("decrypts", infallible(calls.served_by(driver.run())));
     house.spawn("probes", probes.run(shutdown.wait()));
     house.spawn("kms", calls.taken_by(bound.serve(keyring, shutdown.wait())));
-    for admin in [health, metrics].into_iter().flatten() {
+    for admin in pages.into_iter().flatten() {
         house.spawn("admin", admin.serve(shutdown.clone()));
+    }
+    if config.server.health_address.is_some() {
+        let stop = shutdown.wait();
+        house.spawn(
+            "history",
+            infallible(async move { history.keep(stop).await }),
+        );
     }
     house.spawn(
         "manager",
@@ -254,6 +257,20 @@ fn describe(config: &Config, registry: &mut Registry) {
         "Fingerprint of the identity-bearing configuration, equal on all nodes",
         identity,
     );
+}
+
+/// The pages that are configured.
+async fn bind_pages(
+    config: &Config,
+    facts: Facts,
+    registry: Arc<Registry>,
+) -> Result<[Option<Admin>; 2], Failure> {
+    let server = &config.server;
+    let (health, metrics) = (pages::health(facts), pages::metrics(registry));
+    Ok([
+        bind(server.health_address.as_ref(), "health", health).await?,
+        bind(server.metrics_address.as_ref(), "metrics", metrics).await?,
+    ])
 }
 
 async fn bind(

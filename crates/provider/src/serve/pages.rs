@@ -1,17 +1,22 @@
-//! `/live`, `/ready` and `/metrics`.
+//! `/`, `/live`, `/ready` and `/metrics`.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use daemon::admin::{Asked, Page, Site};
 use http::StatusCode;
-use keyring::view::View;
+use keyring::view::{ProbeSight, Trouble, View};
 use openbao::{LoginState, OpenBao};
-use pace::Clock;
+use pace::{Clock, Now};
 use prometheus_client::registry::Registry;
-use serde_json::json;
+use registry::{record::RecordState, snapshot::Snapshot};
+use serde_json::{Value, json};
 
-use super::exposition;
+use super::{
+    exposition,
+    front::{self, Front},
+    history::History,
+};
 
 /// A Status that takes longer than this is a daemon that does not live.
 const LIVE_PATIENCE: Duration = Duration::from_secs(2);
@@ -23,11 +28,17 @@ pub(super) struct Facts {
     pub(super) view: Arc<ArcSwap<View>>,
     pub(super) openbao: Arc<OpenBao>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) history: Arc<History>,
 }
 
 pub(super) fn health(facts: Facts) -> Site {
     let live = facts.clone();
+    let people = facts.clone();
     Site::default()
+        .page("/", move |_| {
+            let page = front_page(&people);
+            async move { page }
+        })
         .page("/live", move |_| {
             let socket = live.socket.clone();
             async move { live_page(socket).await }
@@ -38,8 +49,7 @@ pub(super) fn health(facts: Facts) -> Site {
         })
 }
 
-pub(super) fn metrics(registry: Registry) -> Site {
-    let registry = Arc::new(registry);
+pub(super) fn metrics(registry: Arc<Registry>) -> Site {
     Site::default().page("/metrics", move |asked| {
         let page = metrics_page(&registry, &asked);
         async move { page }
@@ -67,17 +77,43 @@ async fn live_page(socket: PathBuf) -> Page {
     }
 }
 
+/// Why not healthy; empty when it is.
+fn reasons(view: &View, now: Now) -> Vec<&'static str> {
+    match view.healthy(now.mono) {
+        Ok(_) => Vec::new(),
+        Err(reason) if view.reasons.is_empty() => vec![reason],
+        Err(_) => view.reasons.clone(),
+    }
+}
+
+fn front_page(facts: &Facts) -> Page {
+    let view = facts.view.load();
+    let now = facts.clock.now();
+    let mut slots = view.records.values();
+    let pending = slots.find(|slot| slot.state == RecordState::Pending);
+    let shown = |snapshot: &Arc<Snapshot>| (snapshot.version, snapshot.key_id.hash());
+    Page::html(front::render(&Front {
+        now,
+        healthy: view.healthy(now.mono).is_ok(),
+        reasons: reasons(&view, now),
+        metadata: view.metadata,
+        deep: view.deep,
+        active: view.active.as_ref().map(shown),
+        pending: pending.map(|slot| shown(&slot.snapshot)),
+        generation: view.generation,
+        disk: view.disk,
+        login: login(&facts.openbao.login_state()),
+        token: facts.openbao.token_ttl(),
+        lately: facts.history.lately(),
+    }))
+}
+
 fn ready_page(facts: &Facts) -> Page {
     let view = facts.view.load();
-    let healthy = view.healthy(facts.clock.now().mono);
+    let now = facts.clock.now();
+    let healthy = view.healthy(now.mono);
     let active = view.active.as_ref();
-    let mut reasons: Vec<&str> = Vec::new();
-    if let Err(reason) = healthy {
-        reasons.extend(&view.reasons);
-        if reasons.is_empty() {
-            reasons.push(reason);
-        }
-    }
+    let reasons = reasons(&view, now);
     let status = if healthy.is_ok() {
         StatusCode::OK
     } else {
@@ -89,10 +125,42 @@ fn ready_page(facts: &Facts) -> Page {
             "ready": healthy.is_ok(),
             "reasons": reasons,
             "login": login(&facts.openbao.login_state()),
+            "probes": {
+                "metadata": probe(&view.metadata, now),
+                "deep": probe(&view.deep, now),
+            },
+            "state": {
+                "generation": view.generation,
+                "trouble": view.disk.map(|trouble| trouble.word),
+                "since": view.disk.map(|trouble| timestamp(&trouble)),
+                "for_seconds": view.disk.map(|trouble| lasts(&trouble, now)),
+            },
             "key_id_hash": active.map(|snapshot| snapshot.key_id.hash()),
             "transit_key_version": active.map(|snapshot| snapshot.version),
         }),
     )
+}
+
+/// The last probe of one kind, and since when they have failed.
+fn probe(sight: &ProbeSight, now: Now) -> Value {
+    let passed = sight.passed.map(|at| now.mono.saturating_sub(at).as_secs());
+    json!({
+        "failing": sight.trouble.map(|trouble| trouble.word),
+        "since": sight.trouble.map(|trouble| timestamp(&trouble)),
+        "for_seconds": sight.trouble.map(|trouble| lasts(&trouble, now)),
+        "passed_seconds_ago": passed,
+    })
+}
+
+/// On the wall clock of that time, to be looked for in logs.
+fn timestamp(trouble: &Trouble) -> Option<String> {
+    let at = jiff::Timestamp::from_second(trouble.since.wall).ok()?;
+    Some(at.to_string())
+}
+
+/// On the monotonic clock: right whatever the wall clock did.
+fn lasts(trouble: &Trouble, now: Now) -> u64 {
+    now.mono.saturating_sub(trouble.since.mono).as_secs()
 }
 
 /// The login in stable words: a state, then the class of the last failure.

@@ -22,7 +22,7 @@ fn family(kind: &str, labels: &[&str]) -> Family {
 }
 
 /// What dashboards and alerts are written against: never renamed.
-const PROMISED: [(&str, &str, &[&str]); 24] = [
+const PROMISED: [(&str, &str, &[&str]); 26] = [
     ("grpc_requests_total", "counter", &["method", "status"]),
     ("grpc_duration_seconds", "histogram", &["method"]),
     ("grpc_in_flight", "gauge", &["method"]),
@@ -44,6 +44,8 @@ const PROMISED: [(&str, &str, &[&str]); 24] = [
     ("transit_metadata_observation_total", "counter", &["status"]),
     ("rotation_state", "gauge", &["state"]),
     ("state_generation", "gauge", &[]),
+    ("state_write_failures_total", "counter", &["file"]),
+    ("state_unwritten", "gauge", &["file"]),
     ("aad_validation_errors_total", "counter", &["reason"]),
     ("decrypt_key_id_errors_total", "counter", &["reason"]),
     ("circuit_breaker_state", "gauge", &["kind"]),
@@ -176,13 +178,40 @@ async fn live_is_not_ready_and_the_pages_take_no_other_method() {
     world.control().seal();
     let provider = Provider::start(&world.stage);
     provider.unhealthy("no_active_key").await;
+    until("the first probe that failed", async || {
+        let (_, body) = provider.ready().await;
+        body["probes"]["metadata"]["failing"].as_str().map(|_| ())
+    })
+    .await;
     let live = provider.http("health", "GET", "/live").await;
     assert_eq!((live.code, live.body.as_str()), (200, "ok\n"));
     let (code, body) = provider.ready().await;
     assert_eq!((code, &body["ready"]), (503, &false.into()));
+    let metadata = &body["probes"]["metadata"];
+    assert_eq!(metadata["failing"], "openbao_sealed");
+    let since: jiff::Timestamp = metadata["since"].as_str().unwrap().parse().unwrap();
+    assert!((0..60).contains(&(jiff::Timestamp::now().as_second() - since.as_second())));
+    assert!(metadata["for_seconds"].as_u64() < Some(60));
+    // With nothing to encrypt with, there was no deep probe yet.
+    let none = serde_json::Value::Null;
+    let deep = &body["probes"]["deep"];
+    assert_eq!(
+        (&deep["failing"], &deep["passed_seconds_ago"]),
+        (&none, &none)
+    );
     world.control().unseal();
     let key_id = provider.healthy().await;
     let (code, body) = provider.ready().await;
+    for kind in ["metadata", "deep"] {
+        let probe = &body["probes"][kind];
+        assert_eq!((&probe["failing"], &probe["since"]), (&none, &none));
+        assert!(probe["passed_seconds_ago"].as_u64() < Some(60), "{body}");
+    }
+    let state = &body["state"];
+    assert_eq!(
+        (&state["generation"], &state["trouble"]),
+        (&1.into(), &none)
+    );
     assert_eq!(
         (code, &body["ready"], &body["login"]),
         (200, &true.into(), &"logged_in".into())
@@ -195,7 +224,19 @@ async fn live_is_not_ready_and_the_pages_take_no_other_method() {
     );
     Sealed::make(&mut provider.client().await).await;
 
+    let page = provider.http("health", "GET", "/").await;
+    assert!(page.head.contains("content-type: text/html; charset=utf-8"));
+    assert!(
+        page.head
+            .contains("content-security-policy: default-src 'none'")
+    );
+    for words in [">healthy<", "passed ", "version 1 (", "logged in", " left<"] {
+        assert!(page.body.contains(words), "{words} in {}", page.body);
+    }
+    assert!(!page.body.contains(&key_id));
+
     for (purpose, path) in [
+        ("health", "/"),
         ("health", "/live"),
         ("health", "/ready"),
         ("metrics", "/metrics"),

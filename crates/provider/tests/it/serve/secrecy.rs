@@ -115,6 +115,7 @@ async fn no_failure_writes_a_secret_to_log_metrics_or_pages() {
     provider.unhealthy("metadata_stale").await;
 
     let ready = provider.http("health", "GET", "/ready").await.body;
+    let front = provider.http("health", "GET", "/").await.body;
     let metrics = provider.metrics().await;
     let log = provider.terminated().await.text;
     assert!(
@@ -126,6 +127,7 @@ async fn no_failure_writes_a_secret_to_log_metrics_or_pages() {
         ("the log", &log),
         ("/metrics", &metrics),
         ("/ready", &ready),
+        ("/", &front),
     ] {
         for (canary, what) in canaries(&world, &jwts, &sealed) {
             let line = text.lines().find(|line| line.contains(&canary));
