@@ -25,4 +25,8 @@ command -v git >/dev/null || missing+=(git)
 if [ ${#missing[@]} -gt 0 ]; then
     scripts/apt-install.sh "${missing[@]}"
 fi
+# Shows a process of the tests a wall clock of their choice. A build does without.
+if ! compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null; then
+    scripts/apt-install.sh faketime || [ -z "${CI:-}" ]
+fi
 scripts/setup-go.sh >/dev/null

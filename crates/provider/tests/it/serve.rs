@@ -9,7 +9,13 @@ pub(crate) mod child;
 
 mod absence;
 
+mod clock;
+
 mod config;
+
+mod disk;
+
+mod kill;
 
 mod keys;
 

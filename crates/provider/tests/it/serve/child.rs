@@ -73,6 +73,18 @@ impl Provider {
         Self::run(command, stage)
     }
 
+    /// As [`Provider::start`], by way of another program that in the end becomes `serve`.
+    pub(super) fn start_through(mut wrapper: Command, stage: &Stage) -> Self {
+        stage.write_config();
+        wrapper.arg(env!("CARGO_BIN_EXE_bao-kms-provider"));
+        wrapper.args(["serve", "--config"]).arg(stage.config_file());
+        Self::run(wrapper, stage)
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.process.lock().unwrap().id()
+    }
+
     fn run(command: Command, stage: &Stage) -> Self {
         Self::run_with(command, stage, Stdio::null())
     }
