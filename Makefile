@@ -4,6 +4,7 @@
 #   make test    install what is missing, build, run all tests
 #   make lint    formatting, clippy, cargo deny, documentation, generated files
 #   make bench   what a call costs, next to an empty handler and a bare client, one table
+#   make cost    instructions of the hot paths next to the recorded ones; RECORD=1 records
 #   make faults  every fault of the backend, and the table of docs/reliability.md
 #   make soak    two providers and an OpenBao on a hostile day: TIME=10m, SEED=n, DOC=file
 #   make nightly what takes too long for every change: many more random cases
@@ -27,7 +28,7 @@ else
 unexport BUILD_COMMIT
 endif
 
-.PHONY: help setup build conformance-build demo test test-rust test-conformance lint bench soak faults nightly clean
+.PHONY: help setup build conformance-build demo test test-rust test-conformance lint bench cost soak faults nightly clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -44,7 +45,7 @@ conformance-build: setup
 demo: build conformance-build
 	@$(BIN)/demo
 
-test: test-rust test-conformance
+test: test-rust test-conformance cost
 
 test-rust: setup
 	cargo test --locked --workspace
@@ -57,6 +58,10 @@ test-conformance: conformance-build
 
 lint: setup
 	@scripts/lint.sh
+
+# Counts are the same on a busy machine.
+cost: setup
+	@scripts/cost.sh
 
 bench: setup
 	@scripts/bench.sh
