@@ -2,13 +2,17 @@
 
 use std::{
     future::poll_fn,
-    pin::pin,
+    io,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
 
-use hyper::server::conn::http2::Builder;
+use hyper::{
+    rt::{Read, ReadBufCursor, Write},
+    server::conn::http2::Builder,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncReadExt as _, join},
@@ -118,7 +122,7 @@ async fn greet(stream: &mut UnixStream) -> Greeting {
 async fn speak(stream: UnixStream, host: Host) {
     let calls = Calls::default();
     let (reader, writer) = stream.into_split();
-    let io = TokioIo::new(join(PREFACE.chain(reader), writer));
+    let io = InOnePiece(TokioIo::new(join(PREFACE.chain(reader), writer)));
     let mut connection = pin!(builder(calls.clone()).serve_connection(io, host.door));
     let mut stop = host.stop;
     let mut stopping = pin!(async move {
@@ -170,6 +174,44 @@ fn builder(calls: Calls) -> Builder<Calls> {
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
     builder
+}
+
+/// A stream that takes one buffer at a time. HTTP/2 then copies an answer of ours, which is
+/// small, behind its headers and sends both and the trailers with one system call; else the
+/// message would be written from where it lies, and the trailers after it, and the client woken
+/// for each.
+struct InOnePiece<S>(S);
+
+impl<S: Read + Unpin> Read for InOnePiece<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl<S: Write + Unpin> Write for InOnePiece<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        false
+    }
 }
 
 /// The tasks of a connection's calls. The connection holds them and outlives them.
