@@ -34,16 +34,16 @@ const STYLE: &str = "\
 @media(prefers-color-scheme:dark){:root{--ink:#e7eaf0;--soft:#98a2b3;--line:#2c3442;--card:#1a202b;\
 --page:#11151d;--good:#3ecf9b;--bad:#ff7a70;--warn:#f0b35a;--mark:#86a8ff}}\
 *{box-sizing:border-box}body{margin:0;background:var(--page);color:var(--ink);\
-font:15px/1.5 system-ui,sans-serif}main{max-width:60rem;margin:0 auto;padding:2rem 1.25rem}\
+font:15px/1.5 system-ui,sans-serif}main{max-width:66rem;margin:0 auto;padding:2rem 1.25rem}\
 header{display:flex;align-items:baseline;gap:1rem;flex-wrap:wrap;margin-bottom:1.5rem}\
 h1{font-size:1.25rem;margin:0}h2{font-size:.8rem;margin:0 0 .6rem;color:var(--soft);font-weight:600}\
 .badge{font-weight:700;padding:.1rem .8rem;border-radius:2rem;border:2px solid}\
 .good{color:var(--good)}.bad{color:var(--bad)}.warn{color:var(--warn)}.soft{color:var(--soft)}\
-.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(17rem,1fr));gap:1rem}\
+.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(19rem,1fr));gap:1rem}\
 section{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:1rem 1.1rem;\
 min-width:0}dl{display:grid;grid-template-columns:auto 1fr;gap:.15rem .9rem;margin:0}\
 dt{color:var(--soft)}dd{margin:0;text-align:right;overflow-wrap:anywhere}\
-code{font:.85em ui-monospace,monospace}svg{width:100%;height:3.2rem;display:block}\
+code{font:.85em ui-monospace,monospace}svg{width:100%;height:3.2rem;display:block;border-bottom:1px solid var(--line)}\
 polyline{fill:none;stroke:var(--mark);stroke-width:1.5;vector-effect:non-scaling-stroke}\
 circle{fill:var(--mark)}footer{margin-top:1.5rem;font-size:.85rem}p{margin:.2rem 0}";
 
@@ -118,7 +118,7 @@ fn probes(page: &mut String, front: &Front) {
 fn keys(page: &mut String, front: &Front) {
     let row = |name, key: &Option<(u64, String)>, none: &str| match key {
         Some((version, hash)) => {
-            let short: String = hash.chars().take(10).collect();
+            let short: String = hash.chars().take(6).collect();
             (name, "", format!("version {version} ({short}\u{2026})"))
         }
         None => (name, "soft", none.to_owned()),

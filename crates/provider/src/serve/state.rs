@@ -280,6 +280,25 @@ mod tests {
     }
 
     #[test]
+    fn the_guide_quotes_what_is_said_of_a_state_that_was_changed() {
+        const GUIDE: &str = include_str!("../../../../docs/recovery.md");
+        let path = || PathBuf::from("/state/key-registry.json");
+        let replaced = Refused::Replaced {
+            path: path(),
+            on_disk: "generation 1".into(),
+            in_force: "generation 2".into(),
+        };
+        let elsewhere = Refused::Elsewhere { path: path() };
+        for (error, quote) in [
+            (replaced, "which is in force; nothing was written over it"),
+            (elsewhere, "is on another file system than at the start"),
+        ] {
+            assert!(error.to_string().contains(quote), "{error}");
+            assert!(GUIDE.contains(&format!("`{quote}`")), "{quote}");
+        }
+    }
+
+    #[test]
     fn what_a_failed_write_left_behind_is_recognised_until_it_is_replaced() {
         let hashes = ["a", "b", "c"].map(|letter| {
             let text = format!("krs1.{}", letter.repeat(42) + "A");
