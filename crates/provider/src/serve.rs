@@ -44,9 +44,6 @@ use crate::{
     version::{COMMIT, VERSION},
 };
 
-/// Two threads: a file write or a TLS handshake on one never stalls a Status on the other.
-const WORKERS: usize = 2;
-
 /// Tasks have this long after the stop; calls in flight have less.
 const DRAIN: Duration = Duration::from_secs(15);
 
@@ -72,8 +69,10 @@ pub fn run(config: &Config, manager: &Manager) -> Result<(), Failure> {
     let inherited = Inherited::from_env();
     kms_server::hide_panic_payloads();
     harden::protect_memory().map_err(runtime)?;
-    let executor = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
+    // One thread carries every call, as none of them computes for long: a call passed between
+    // threads costs more than it gains. Whatever may block, files and resolvers, has threads of
+    // its own, so nothing stalls a Status.
+    let executor = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(runtime)?;
