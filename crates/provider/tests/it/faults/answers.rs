@@ -143,7 +143,7 @@ fn redirects() -> Vec<Row> {
                 for n in 1..=8 {
                     let to = to.to_owned();
                     let rule = Fault::new(Action::Redirect { to }).path(DATA);
-                    rig.fault(rule.listener(from).after(n * 4).times(1));
+                    rig.fault(rule.listener(from).after(n * 8).times(1));
                 }
             }
         }),
@@ -181,10 +181,14 @@ fn limits() -> Vec<Row> {
             .longest_ms(500),
         limited(
             "F8.3",
-            "now and then one is, and OpenBao asks for a pause of 1 s (`Retry-After`): it gets it",
+            "for 0.8 s every request is, and OpenBao asks for a pause of 1 s (`Retry-After`): it gets it",
         )
-        .starts(|rig| rig.now_and_then(DATA, &Action::rate_limited(Some(1))))
-        .longest_ms(1400)
+        .starts(|rig| {
+            let quota = Fault::new(Action::rate_limited(Some(1)));
+            rig.fault(quota.path(DATA).window(0, 800));
+        })
+        .longest_ms(2200)
+        .again(Again::WhenRequestsHaveTimedOut, Again::TwoProbes)
         .lasts_ms(2000),
         limited(
             "F8.4",

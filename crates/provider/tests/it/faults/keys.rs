@@ -49,9 +49,10 @@ fn lagging() -> Vec<Row> {
             "for 3 s metadata reads are answered by a standby that has missed the last rotation",
         )
         .with_standby()
-        .prepare(|rig| rig.control().lag(true))
+        .prepare(left_behind)
         .rotated(Answers::Works)
         .starts(|rig| {
+            rig.control().faults_clear();
             let reset = Fault::new(Action::Reset).listener(Listener::Active);
             rig.fault(reset.path(KEYS));
         })
@@ -77,6 +78,7 @@ fn lagging() -> Vec<Row> {
             let text = "invalid ciphertext: version is too new";
             rig.now_and_then(DECRYPT, &Action::error(400, text));
         })
+        .lasts_ms(3000)
         .longest_ms(500)
         .log("openbao.request", "transit_version_unavailable"),
         Row::new(
@@ -104,16 +106,25 @@ fn lagging() -> Vec<Row> {
         )
         .with_standby()
         .for_a_moment()
-        .prepare(|rig| rig.control().lag(true))
+        .prepare(left_behind)
         .rotated(Answers::Works)
         .lasts_ms(3000)
-        .starts(|rig| rig.fault(Fault::new(Action::Reset).listener(Listener::Active)))
+        .starts(|rig| {
+            rig.control().faults_clear();
+            rig.fault(Fault::new(Action::Reset).listener(Listener::Active));
+        })
         .ends(caught_up)
         .fails(UNKNOWN_YET_OR_AWAY)
         .longest_ms(500)
         .log("status.probe", "unconfirmed")
         .log("openbao.request", "openbao_connection_failed"),
     ]
+}
+
+/// The standby does not see the rotation, and the provider does.
+fn left_behind(rig: &Rig) {
+    rig.control().lag(true);
+    rig.fault(Fault::new(Action::Reset).listener(Listener::Standby));
 }
 
 fn caught_up(rig: &Rig) {

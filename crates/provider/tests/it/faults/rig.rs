@@ -94,11 +94,12 @@ impl Rig {
         self.control().fault(rule);
     }
 
-    /// Each fifth request that fits; the one repetition of a call gets through.
+    /// Each ninth request that fits; the one repetition of a call gets through, whatever others
+    /// ask meanwhile.
     pub(super) fn now_and_then(&self, path: &str, action: &Action) {
         for n in 1..=20 {
             let rule = Fault::new(action.clone()).path(path);
-            self.fault(rule.after(n * 4).times(1));
+            self.fault(rule.after(n * 8).times(1));
         }
     }
 
