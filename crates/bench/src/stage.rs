@@ -127,15 +127,23 @@ async fn start(
         &log,
     )?;
     let became = async {
-        places::appears(&socket).await?;
-        let mut client = callers::client(&socket).await?;
-        while !callers::is_healthy(&mut client).await? {
+        // The file is there a moment before it listens.
+        let mut client = None;
+        loop {
+            client = match client {
+                None => callers::client(&socket).await.ok(),
+                Some(mut client) => {
+                    if callers::is_healthy(&mut client).await? {
+                        return Ok(began.elapsed());
+                    }
+                    Some(client)
+                }
+            };
             if began.elapsed() > places::PATIENCE {
                 return Err(Problem::from("it did not become healthy"));
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        Ok(began.elapsed())
     };
     match became.await {
         Ok(took) => Ok(Started {
