@@ -7,7 +7,7 @@
 #   make cost    instructions of the hot paths next to the recorded ones; RECORD=1 records
 #   make faults  every fault of the backend, and the table of docs/reliability.md
 #   make soak    two providers and an OpenBao on a hostile day: TIME=10m, SEED=n, DOC=file
-#   make nightly what takes too long for every change: many more random cases
+#   make nightly what takes too long for every change: many more random cases, an hour of soak
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -74,6 +74,7 @@ faults: setup
 
 nightly: test
 	PROPTEST_CASES=20000 cargo test --locked --workspace --release
+	@$(MAKE) soak TIME=$(or $(TIME),1h)
 
 clean:
 	rm -rf build
