@@ -79,7 +79,8 @@ pub(crate) fn judge(recorded: &Counts, now: &Counts, order: &[&str]) -> Verdict 
 }
 
 fn percent(before: u64, now: u64) -> f64 {
-    (now as f64 / before.max(1) as f64 - 1.0) * 100.0
+    // Multiplied first: whole percents stay exact.
+    (now as f64 - before as f64) * 100.0 / before.max(1) as f64
 }
 
 fn compare(before: u64, now: u64, tolerance: f64) -> Change {
