@@ -248,7 +248,7 @@ impl Machine {
         if let (Some(created), true) = (first, self.standing.is_empty()) {
             let mut ledger = Ledger::new(&self.scope, now.wall, &[]);
             ledger.bootstrap(created);
-            self.start.born();
+            self.start.born(now.wall);
             decision.records = Some(ledger.records);
             decision.transitions = ledger.transitions;
         }

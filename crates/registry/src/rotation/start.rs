@@ -30,9 +30,10 @@ pub(super) struct Start {
 enum Stage {
     /// No accepted answer has decided yet.
     Unjudged,
-    /// The registry was made from a single answer. A standby that was behind may have given
-    /// it, so the first newer version decides, whenever it is seen.
-    Born,
+    /// The registry was made from a single answer, `at` that time (Unix seconds). A standby that
+    /// was behind may have given it, so the first newer version decides, whenever it is seen. One
+    /// that was created later is a rotation like any other: nobody can have promoted it before.
+    Born { at: i64 },
     /// Other nodes write with a newer version already.
     CatchingUp {
         key_id: KeyId,
@@ -51,9 +52,9 @@ impl Start {
         }
     }
 
-    /// This process has made the registry.
-    pub(super) fn born(&mut self) {
-        self.stage = Stage::Born;
+    /// This process makes the registry, `at` that time (Unix seconds).
+    pub(super) fn born(&mut self, at: i64) {
+        self.stage = Stage::Born { at };
     }
 
     /// A version was promoted.
@@ -85,12 +86,14 @@ impl Start {
         promoted_after: Duration,
         wall: i64,
     ) -> Option<u64> {
-        if matches!(self.stage, Stage::Over) {
-            return None;
-        }
+        let last = match self.stage {
+            Stage::Over => return None,
+            Stage::Born { at } => at,
+            Stage::Unjudged | Stage::CatchingUp { .. } => i64::MAX,
+        };
         let is_old = |created_unix: i64| {
             let age = u64::try_from(wall.saturating_sub(created_unix));
-            age.is_ok_and(|age| Duration::from_secs(age) > promoted_after)
+            created_unix <= last && age.is_ok_and(|age| Duration::from_secs(age) > promoted_after)
         };
         let refused = |version: u64, created_unix: i64| {
             records.iter().any(|record| {
@@ -121,7 +124,7 @@ impl Start {
     ) {
         match (&mut self.stage, target) {
             (Stage::Over, _) => {}
-            (Stage::Born, None) if !newer => {}
+            (Stage::Born { .. }, None) if !newer => {}
             // Nothing was named yet and nothing will be now: the next answer decides again.
             (stage, None) if blocked => {
                 if matches!(stage, Stage::CatchingUp { .. }) {

@@ -57,8 +57,10 @@ fn a_registry_born_from_a_lagging_answer_catches_up() {
         (0, OLD - 100, young),
         (3, OLD - 100, young),
     ] {
-        let mut bench = Bench::new();
+        let mut bench = Bench::empty();
         bench.now.wall = created(5) + age - 30 * (lagging + 1);
+        bench.see(&key(1));
+        assert_eq!(bench.table(), "active 1");
         for _ in 0..lagging {
             bench.later(30).see(&key(1));
             assert_eq!(bench.words(), [""; 0]);
@@ -70,6 +72,27 @@ fn a_registry_born_from_a_lagging_answer_catches_up() {
         bench.now.wall += 10_000;
         bench.later(30).see(&key(6));
         assert_eq!(bench.words(), [""; 0], "only once in a process");
+    }
+}
+
+#[test]
+fn a_version_made_after_the_registry_takes_the_ordinary_way_however_late_it_is_seen() {
+    // An outage as long as a version takes to grow old, and a wall clock that jumps a day ahead.
+    for (outage, jump) in [(1000 + OLD, 0), (1000, 86_400)] {
+        let mut bench = Bench::new();
+        bench.later(u64::try_from(outage).unwrap());
+        bench.now.wall += jump;
+        for count in 1..=3 {
+            bench.later(30).see(&key(2));
+            assert_eq!(bench.words(), [""; 0], "it stays healthy");
+            assert_eq!(bench.last.ask, Ask::Nothing, "its own count and delay");
+            assert_eq!(bench.table(), format!("active 1, pending 2 x{count}"));
+        }
+        bench.later(119).see(&key(2));
+        assert_eq!(bench.last.ask, Ask::Nothing);
+        bench.later(1).see(&key(2));
+        assert!(bench.pass_trial());
+        assert_eq!(bench.table(), "active 2, retired 1");
     }
 }
 
