@@ -95,6 +95,7 @@ pub(crate) struct Fake {
     start: Instant,
     handler: Mutex<Handler>,
     log: Mutex<Vec<Sent>>,
+    tidied: Mutex<Vec<Duration>>,
 }
 
 impl Fake {
@@ -107,7 +108,13 @@ impl Fake {
             start: Instant::now(),
             handler: Mutex::new(Box::new(handler)),
             log: Mutex::new(Vec::new()),
+            tidied: Mutex::new(Vec::new()),
         })
+    }
+
+    /// When it was told to let go of what it keeps.
+    pub(crate) fn tidied(&self) -> Vec<Duration> {
+        self.tidied.lock().unwrap().clone()
     }
 
     /// Everything that was sent so far.
@@ -125,6 +132,10 @@ impl Fake {
 impl Transport for Fake {
     fn endpoints(&self) -> usize {
         self.endpoints
+    }
+
+    fn tidy(&self) {
+        self.tidied.lock().unwrap().push(self.start.elapsed());
     }
 
     fn name(&self, endpoint: usize) -> &str {

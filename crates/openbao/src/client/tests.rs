@@ -55,6 +55,15 @@ async fn batch(bench: &Bench, count: usize) -> Result<Vec<Result<Vec<u8>, Class>
 const TOO_NEW: &str = "invalid ciphertext: version is too new";
 
 #[tokio::test(start_paused = true)]
+async fn idle_connections_are_let_go_of_also_when_nobody_calls() {
+    let fake = Fake::new(1, server(|_| Reply::data("{}")));
+    let bench = Bench::new(&fake);
+    bench.run(sleep(Duration::from_secs(100))).await;
+    let tidied = fake.tidied();
+    assert_eq!(tidied.len(), 3, "{tidied:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn encrypt_and_decrypt_go_to_their_paths_with_version_and_associated_data() {
     let bench = Bench::new(&Fake::new(
         1,
