@@ -82,7 +82,7 @@ pub struct Loaded {
 pub enum Error {
     /// Both probe kinds have to pass within the grace time.
     #[error(
-        "not healthy within {grace:?} after start ({reasons}); see the log events status.probe and status.changed"
+        "not healthy within {grace:?} after start ({reasons}); see the log events status.probe, status.changed and state.*"
     )]
     BootstrapTimeout {
         /// `bootstrap.graceTimeout`
@@ -309,7 +309,9 @@ impl Probes {
         }
         let verdict = self.verdict();
         let findings = self.health.findings().map(ToString::to_string);
-        let words = verdict.reasons.into_iter().map(str::to_owned);
+        // The first generation may be waiting for the disk.
+        let disk = self.disk.trouble().map(|trouble| trouble.word);
+        let words = verdict.reasons.into_iter().chain(disk).map(str::to_owned);
         let reasons: Vec<String> = words.chain(findings).collect();
         Err(Error::BootstrapTimeout {
             grace,

@@ -67,6 +67,11 @@ impl Kind {
         new_connection
     }
 
+    /// Whether a probe of this kind has started since `mono`.
+    pub(super) fn started_after(&self, mono: Duration) -> bool {
+        self.started.is_some_and(|started| started > mono)
+    }
+
     /// Sets the regular round to `interval` after the last start.
     pub(super) fn resume(&mut self, interval: Duration) {
         if self.next.regular {

@@ -155,6 +155,11 @@ impl Probes {
         {
             self.doors.absorb.absorb(key);
         }
+        let is_idle = decision.records.is_none() && decision.ask == Ask::Nothing;
+        if is_idle && decision.reading == Reading::Accepted && decision.findings.is_empty() {
+            let patience = self.settings.health.probe_interval.saturating_mul(2);
+            self.disk.nothing_to_write(now.mono, patience);
+        }
         let trial = match decision.ask {
             Ask::Nothing => None,
             Ask::Again(after) => {
@@ -233,6 +238,9 @@ impl Probes {
         match (round.trial, round.result) {
             (Some(trial), Ok(())) => self.promote(&trial),
             (Some(_), Err(failure)) => report::trial_failed(round.version, failure.class),
+            // A promotion came on disk meanwhile: it says nothing about the write key of now, of
+            // which a probe follows at once.
+            (None, _) if self.active().is_some_and(|r| r.version != round.version) => {}
             (None, Ok(())) => {
                 self.health.deep_passed(mono);
                 self.deep.breaker.succeeded();

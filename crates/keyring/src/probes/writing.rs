@@ -46,6 +46,8 @@ pub(super) struct Disk {
 #[derive(Debug)]
 struct Failing {
     since: Now,
+    /// Monotonic time of the last attempt.
+    last: Duration,
     reason: String,
     repeated: u64,
     total: u64,
@@ -103,10 +105,12 @@ impl Disk {
         self.began = None;
         let failing = self.failing.get_or_insert_with(|| Failing {
             since: now,
+            last: now.mono,
             reason: String::new(),
             repeated: 0,
             total: 0,
         });
+        failing.last = now.mono;
         if failing.reason != reason {
             reason.clone_into(&mut failing.reason);
             failing.repeated = 0;
@@ -120,6 +124,13 @@ impl Disk {
         } else {
             debug!(reason, repeated, "state.write_failed");
         }
+    }
+
+    /// A good probe found nothing to write. When that is so for longer than `patience` after the
+    /// last attempt, what was refused is not wanted any more, as a version that is gone again.
+    pub(super) fn nothing_to_write(&mut self, mono: Duration, patience: Duration) {
+        self.failing
+            .take_if(|failing| mono.saturating_sub(failing.last) > patience);
     }
 
     /// Whether the state file lags behind what was decided.
@@ -212,8 +223,9 @@ impl Probes {
         self.machine.promoted();
         self.health.metadata_doubted(self.machine.findings());
         // The trial was a deep probe of what is the write key now. One that a slow disk has made
-        // old says less than the regular probes did meanwhile; the next one follows at once.
-        if now.mono.saturating_sub(tried) <= self.settings.health.probe_interval {
+        // old says less than a regular probe did meanwhile; the next one follows at once.
+        let is_fresh = now.mono.saturating_sub(tried) <= self.settings.health.probe_interval;
+        if is_fresh && !self.deep.started_after(tried) {
             self.health.deep_passed(tried);
             self.deep.breaker.succeeded();
         }

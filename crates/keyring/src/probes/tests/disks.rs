@@ -20,6 +20,31 @@ impl World {
         disk.map(|trouble| trouble.word)
     }
 
+    /// Running, with the promotion of version 2 on its way to a disk that hangs.
+    async fn promoting() -> (Self, mpsc::Sender<()>) {
+        let world = Self::healthy().await;
+        world.transit.script().metadata = Ok(metadata(&[1, 2]));
+        // Stable, and the activation delay runs: the next write is the promotion.
+        world.pass(170).await;
+        let hang = world.disk.hang();
+        while !world.encrypts().contains(&2) {
+            world.hurry(1).await;
+        }
+        world.hurry(1).await;
+        assert_eq!(
+            (world.healthy_version(), world.disk.active()),
+            (Some(1), Some(1))
+        );
+        (world, hang)
+    }
+
+    async fn promoted(&self) {
+        while self.view.load().generation < 5 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(self.disk.active(), Some(2));
+    }
+
     #[track_caller]
     fn has_metric(&self, line: &str) {
         let text = self.scrape();
@@ -83,6 +108,115 @@ async fn a_promotion_that_hangs_on_the_disk_switches_nothing_and_then_everything
         (Some(2), Some(2))
     );
     world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_seen_while_a_promotion_is_written_waits_for_it_and_turns_nothing_back() {
+    for seen in [&[1, 2, 3][..], &[1]] {
+        let (world, hang) = World::promoting().await;
+        world.transit.script().metadata = Ok(metadata(seen));
+        for _ in 0..100 {
+            world.hurry(1).await;
+            assert_eq!(world.view.load().generation, 4);
+        }
+        drop(hang);
+        world.promoted().await;
+        assert_eq!(world.view.load().active, Some(snapshot(2)));
+        let mut named = Vec::new();
+        for _ in 0..400 {
+            world.pass(1).await;
+            named.extend(world.healthy_version());
+            assert!(world.disk.active() >= Some(2));
+        }
+        named.dedup();
+        match seen {
+            [1] => assert_eq!(world.reasons(), ["version_rollback", "metadata_stale"]),
+            _ => assert_eq!(named, [2, 3]),
+        }
+        assert!(!named.contains(&1), "{named:?}");
+        world.has_metric("state_write_failures_total{file=\"state\"} 0");
+        world.end().await.unwrap();
+    }
+}
+
+/// A deep probe whose answer is wrong, for good.
+fn wrong() -> Encrypted {
+    Encrypted {
+        ciphertext: "vault:v9:x".into(),
+        key_version: 9,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trial_does_not_excuse_a_probe_that_failed_while_the_promotion_was_written() {
+    let (world, hang) = World::promoting().await;
+    world.transit.script().sealed.push_back(wrong());
+    world.signals.deep_probe.notify_one();
+    world.hurry(1).await;
+    assert_eq!(world.reasons(), ["deep_probe_wrong"]);
+    world.transit.script().down = Some(error(Class::Sealed));
+    drop(hang);
+    world.promoted().await;
+    world.pass(1).await;
+    assert_eq!(world.reasons(), ["deep_probe_wrong"]);
+    world.transit.script().down = None;
+    world.pass(31).await;
+    assert_eq!(world.healthy_version(), Some(2));
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_of_the_former_write_key_says_nothing_of_the_new_one() {
+    let lines = Lines::default();
+    let guard = lines.capture();
+    let (world, hang) = World::promoting().await;
+    world.transit.script().latency = Duration::from_secs(5);
+    world.transit.script().sealed.push_back(wrong());
+    world.signals.deep_probe.notify_one();
+    world.hurry(1).await;
+    world.transit.script().latency = Duration::ZERO;
+    assert_eq!(world.encrypts().last(), Some(&1));
+    drop(hang);
+    world.promoted().await;
+    world.pass(20).await;
+    let changes = lines.with("status.changed");
+    assert!(
+        !changes.iter().any(|line| line.contains("deep_probe_wrong")),
+        "{changes:?}"
+    );
+    assert_eq!(world.encrypts().last(), Some(&2), "its own probe follows");
+    drop(guard);
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_and_is_not_wanted_any_more_is_no_trouble() {
+    let world = World::healthy().await;
+    world.disk.state().full = true;
+    world.transit.script().metadata = Ok(metadata(&[1, 2]));
+    world.pass(100).await;
+    world.transit.script().metadata = Ok(metadata(&[1]));
+    world.pass(31).await;
+    assert_eq!(world.disk_trouble(), Some("write_failed"), "not at once");
+    world.pass(90).await;
+    assert_eq!(world.disk_trouble(), None);
+    world.has_metric("state_unwritten{file=\"state\"} 0");
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_ends_for_the_disk_names_it() {
+    let mut world = World::new(None);
+    world.disk.state().full = true;
+    world.start(settings());
+    world.pass(61).await;
+    let ended = world.task.take().unwrap().await.unwrap();
+    let text = ended.unwrap_err().to_string();
+    assert!(
+        text.contains("no_active_key; ") && text.contains("; write_failed"),
+        "{text}"
+    );
+    assert!(text.contains("state.*"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]
