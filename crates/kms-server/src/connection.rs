@@ -1,6 +1,7 @@
 //! One connection: HTTP/2 with numbers that were each paid for once.
 
 use std::{
+    convert::Infallible,
     future::poll_fn,
     io,
     pin::{Pin, pin},
@@ -9,9 +10,12 @@ use std::{
     time::Duration,
 };
 
+use http::{Request, Response};
 use hyper::{
+    body::Incoming,
     rt::{Read, ReadBufCursor, Write},
     server::conn::http2::Builder,
+    service::Service,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -23,9 +27,11 @@ use tokio::{
 };
 
 use crate::{
+    answer::Answer,
     door::Door,
     metrics::{Metrics, Turned},
     peer::Peers,
+    untaken::{Held, Kind, Taker, Untaken},
 };
 
 /// How many connections are served at once.
@@ -62,6 +68,7 @@ pub(crate) struct Host {
     pub(crate) door: Door,
     pub(crate) peers: Peers,
     pub(crate) metrics: Metrics,
+    pub(crate) untaken: Untaken,
     /// Turns true when the service is asked to stop.
     pub(crate) stop: watch::Receiver<bool>,
 }
@@ -122,15 +129,24 @@ async fn greet(stream: &mut UnixStream) -> Greeting {
 async fn speak(stream: UnixStream, host: Host) {
     let calls = Calls::default();
     let (reader, writer) = stream.into_split();
-    let io = InOnePiece(TokioIo::new(join(PREFACE.chain(reader), writer)));
-    let mut connection = pin!(builder(calls.clone()).serve_connection(io, host.door));
+    let client = host.untaken.client();
+    let io = InOnePiece {
+        stream: TokioIo::new(join(PREFACE.chain(reader), writer)),
+        client: client.clone(),
+        full: None,
+    };
+    let served = Served {
+        door: host.door,
+        client: client.clone(),
+    };
+    let mut connection = pin!(builder(calls.clone()).serve_connection(io, served));
     let mut stop = host.stop;
     let mut stopping = pin!(async move {
         // The sender is dropped only after every connection has ended.
         let _ = stop.wait_for(|stop| *stop).await;
     });
     let mut farewell = None;
-    let end = poll_fn(|cx| {
+    let end = pin!(poll_fn(|cx| {
         if farewell.is_none() && stopping.as_mut().poll(cx).is_ready() {
             connection.as_mut().graceful_shutdown();
             farewell = Some(Box::pin(sleep(FAREWELL)));
@@ -149,13 +165,44 @@ async fn speak(stream: UnixStream, host: Host) {
             return Poll::Ready(Ok(()));
         }
         end
-    })
-    .await;
-    if let Err(error) = end {
-        // Every client that is killed looks like this; its calls are counted as canceled.
-        tracing::debug!(error = %error, "socket.connection_ended");
+    }));
+    tokio::select! {
+        biased;
+        cut = client.cut_off() => {
+            host.metrics.cut_off(cut.reason);
+            tracing::warn!(
+                reason = ?cut.reason,
+                answers = cut.answers,
+                full_pipe = cut.full_pipe,
+                "socket.connection_cut_off"
+            );
+        }
+        end = end => if let Err(error) = end {
+            // Every client that is killed looks like this; its calls are counted as canceled.
+            tracing::debug!(error = %error, "socket.connection_ended");
+        },
     }
     calls.end().await;
+}
+
+/// The door, with the name of who comes through it.
+struct Served {
+    door: Door,
+    client: Taker,
+}
+
+impl Service<Request<Incoming>> for Served {
+    type Response = Response<Answer>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let (door, client) = (self.door.clone(), self.client.clone());
+        Box::pin(async move {
+            let answer = door.answer(request).await;
+            Ok(answer.map(|body| Answer::new(body, &client)))
+        })
+    }
 }
 
 fn builder(calls: Calls) -> Builder<Calls> {
@@ -179,8 +226,12 @@ fn builder(calls: Calls) -> Builder<Calls> {
 /// A stream that takes one buffer at a time. HTTP/2 then copies an answer of ours, which is
 /// small, behind its headers and sends both and the trailers with one system call; else the
 /// message would be written from where it lies, and the trailers after it, and the client woken
-/// for each.
-struct InOnePiece<S>(S);
+/// for each. It also notices that the client does not read.
+struct InOnePiece<S> {
+    stream: S,
+    client: Taker,
+    full: Option<Held>,
+}
 
 impl<S: Read + Unpin> Read for InOnePiece<S> {
     fn poll_read(
@@ -188,7 +239,7 @@ impl<S: Read + Unpin> Read for InOnePiece<S> {
         cx: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
@@ -198,15 +249,21 @@ impl<S: Write + Unpin> Write for InOnePiece<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if written.is_ready() {
+            self.full = None;
+        } else if self.full.is_none() {
+            self.full = Some(self.client.hold(Kind::FullPipe(STREAMS)));
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
     fn is_write_vectored(&self) -> bool {

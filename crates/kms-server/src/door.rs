@@ -1,10 +1,9 @@
 //! What every call passes on its way in and out: its deadline, the guard that counts it, the
 //! net under its panics, and our words in place of the library's.
 
-use std::{convert::Infallible, pin::Pin, sync::Arc};
+use std::sync::Arc;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use keyring::kms::Kms;
 use kms_proto::v2::key_management_service_server::KeyManagementServiceServer;
 use tokio::time::{Instant, timeout_at};
@@ -69,17 +68,6 @@ impl Door {
         };
         call.end(code_of(&response));
         response
-    }
-}
-
-impl hyper::service::Service<Request<Incoming>> for Door {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let door = self.clone();
-        Box::pin(async move { Ok(door.answer(request).await) })
     }
 }
 

@@ -25,6 +25,10 @@ pub mod door;
 
 mod peer;
 
+mod untaken;
+
+mod answer;
+
 mod connection;
 
 pub mod errors;

@@ -69,6 +69,19 @@ pub(crate) enum Turned {
     no_place,
 }
 
+/// Why a connection was ended whose client does not take its answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(
+    non_camel_case_types,
+    reason = "label values are written as they are named"
+)]
+pub(crate) enum Cut {
+    /// One of them has waited for too long.
+    too_long,
+    /// Too many waited, on all connections together, and its were the oldest.
+    too_many,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct MethodLabel {
     method: Method,
@@ -85,6 +98,11 @@ struct TurnedLabel {
     reason: Turned,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CutLabel {
+    reason: Cut,
+}
+
 /// All label sets are bounded by this code; nothing that a caller sends becomes a label.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -93,6 +111,7 @@ pub struct Metrics {
     in_flight: Family<MethodLabel, Gauge>,
     panics: Family<MethodLabel, Counter>,
     turned_away: Family<TurnedLabel, Counter>,
+    cut_off: Family<CutLabel, Counter>,
     socket_restarts: Counter,
 }
 
@@ -106,6 +125,7 @@ impl Metrics {
             in_flight: Family::default(),
             panics: Family::default(),
             turned_away: Family::default(),
+            cut_off: Family::default(),
             socket_restarts: Counter::default(),
         };
         metrics.register(registry);
@@ -116,6 +136,9 @@ impl Metrics {
             Turned::no_place,
         ] {
             drop(metrics.turned_away.get_or_create(&TurnedLabel { reason }));
+        }
+        for reason in [Cut::too_long, Cut::too_many] {
+            drop(metrics.cut_off.get_or_create(&CutLabel { reason }));
         }
         for method in [Method::Status, Method::Encrypt, Method::Decrypt] {
             let label = MethodLabel { method };
@@ -159,6 +182,11 @@ impl Metrics {
             self.turned_away.clone(),
         );
         registry.register(
+            "grpc_connections_cut_off",
+            "Connections ended because the client did not take its answers, by reason",
+            self.cut_off.clone(),
+        );
+        registry.register(
             "socket_restarts",
             "Dead socket files that were removed, and deleted ones that were bound again",
             self.socket_restarts.clone(),
@@ -193,6 +221,11 @@ impl Metrics {
         self.turned_away
             .get_or_create(&TurnedLabel { reason })
             .inc();
+    }
+
+    /// A connection was ended because nobody took what it was given.
+    pub(crate) fn cut_off(&self, reason: Cut) {
+        self.cut_off.get_or_create(&CutLabel { reason }).inc();
     }
 
     /// A dead socket file was removed, or a deleted one bound again.

@@ -19,6 +19,7 @@ use crate::{
     metrics::{Metrics, Turned},
     peer::Peers,
     settings::Settings,
+    untaken::Untaken,
 };
 
 /// A deleted socket is bound again within a second; this leaves time for a busy machine.
@@ -79,6 +80,7 @@ impl Bound {
                 door: Door::new(kms, metrics.clone(), settings.correlation),
                 peers: Peers::new(&settings.allowed_peers),
                 metrics,
+                untaken: Untaken::default(),
                 stop: stopped,
             },
             listeners: self.0.enter()?,
@@ -114,7 +116,10 @@ impl Reception {
             tokio::select! {
                 () = &mut shutdown => return,
                 Some(ended) = self.connections.join_next() => report(ended),
-                _ = tick.tick() => self.listeners.watch(),
+                _ = tick.tick() => {
+                    self.listeners.watch();
+                    self.host.untaken.look();
+                }
                 accepted = self.listeners.accept(), if room => self.welcome(accepted).await,
             }
         }

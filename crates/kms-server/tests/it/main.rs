@@ -18,3 +18,4 @@ mod logs;
 mod socket;
 mod transport;
 mod unfriendly;
+mod untaken;
