@@ -146,3 +146,30 @@ impl Disk for OsDisk {
         std::fs::remove_file(path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+
+    use super::*;
+
+    /// Tests of everything above use disks of their own. That this one really syncs shows where
+    /// there is nothing to sync to: the system refuses it, and whoever does not ask hears nothing.
+    #[test]
+    fn syncs_reach_the_system_and_its_refusal_comes_back() {
+        let refused = |outcome: io::Result<()>| outcome.unwrap_err().kind();
+        let null = Path::new("/dev/null");
+        let file = OpenOptions::new().write(true).open(null).unwrap();
+        assert_eq!(refused(OsDisk.sync(&file)), io::ErrorKind::InvalidInput);
+        let existing = OsDisk.sync_existing(null);
+        assert_eq!(refused(existing), io::ErrorKind::InvalidInput);
+        let directory = OsDisk.sync_directory(Path::new("/proc"));
+        assert_eq!(refused(directory), io::ErrorKind::InvalidInput);
+
+        let home = tempfile::tempdir().unwrap();
+        OsDisk.sync_directory(home.path()).unwrap();
+        let path = home.path().join("file");
+        OsDisk.sync(&OsDisk.create(&path).unwrap()).unwrap();
+        OsDisk.sync_existing(&path).unwrap();
+    }
+}
