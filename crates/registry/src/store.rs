@@ -20,6 +20,7 @@ use secret::{
 pub use self::error::{DirectoryFault, StoreError};
 use self::files::Paths;
 use crate::{
+    checkpoint::Checkpoint,
     document::Document,
     pair::{self, CheckpointStatus, Pair},
     scope::Scope,
@@ -180,6 +181,14 @@ impl<D: Disk> Store<D> {
             self.lock = self.paths.lock(&self.disk, self.owner)?;
         }
         Ok(())
+    }
+
+    /// Whether the checkpoint on disk is that of the generation in force.
+    #[must_use]
+    pub fn has_its_checkpoint(&self) -> bool {
+        let on_disk = files::read(&self.paths.checkpoint).ok().flatten();
+        let on_disk = on_disk.and_then(|bytes| Checkpoint::parse(&bytes).ok());
+        on_disk.is_some() && on_disk == self.document.as_ref().map(Document::checkpoint)
     }
 
     /// Puts the next generation in force: state file first, checkpoint second. Publish it

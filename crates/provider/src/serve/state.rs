@@ -14,6 +14,7 @@ use registry::{
     scope::Scope,
     state_hash::StateHash,
     store::{Notice, Store, StoreError, Written},
+    verdict::LoadError,
 };
 use secret::disk::directory_of;
 
@@ -115,7 +116,8 @@ impl State {
     /// Whether the next generation may replace what lies on disk now: only what this process
     /// has read or written itself. What an operator restored meanwhile, or what a directory
     /// that was put in place holds, is theirs; it is used at the next start. Nothing at all may
-    /// be replaced, too: the registry in memory may be the last one.
+    /// be replaced, too, as may a checkpoint of ours that is alone: the registry in memory may be
+    /// the last one.
     fn check_unchanged(&self, store: &mut Store, attempts: &mut Attempts) -> Result<(), Refused> {
         let directory = directory_of(&self.path);
         // Before the lock, which would be a file on the wrong one. What cannot be examined here
@@ -126,8 +128,15 @@ impl State {
             });
         }
         store.keep_lock()?;
-        let on_disk = Store::peek(&self.path, &self.scope)?.document;
-        let Some(there) = on_disk else {
+        let there = match Store::peek(&self.path, &self.scope) {
+            Ok(pair) => pair.document,
+            Err(StoreError::Load {
+                fault: LoadError::StateMissing,
+                ..
+            }) if store.has_its_checkpoint() => None,
+            Err(error) => return Err(error.into()),
+        };
+        let Some(there) = there else {
             return Ok(());
         };
         let ours = store.document();
@@ -261,6 +270,7 @@ mod tests {
         let newer = fs::read(&path).unwrap();
 
         let checkpoint = home.path().join("key-registry.json.checkpoint");
+        let other = fs::read(&checkpoint).unwrap();
         fs::remove_file(&checkpoint).unwrap();
         fs::write(&path, &older).unwrap();
         let refused = state.persist(&seen(2)).unwrap_err().to_string();
@@ -277,6 +287,16 @@ mod tests {
         fs::remove_file(&checkpoint).unwrap();
         assert_eq!(state.persist(&seen(3)).unwrap().generation, 4);
         assert!(checkpoint.exists());
+        // So may it be with a checkpoint of its own, and with no other.
+        let own = fs::read(&checkpoint).unwrap();
+        fs::write(&checkpoint, other).unwrap();
+        fs::remove_file(&path).unwrap();
+        let refused = state.persist(&seen(4)).unwrap_err().to_string();
+        assert!(refused.contains("its checkpoint is there"), "{refused}");
+        assert!(!path.exists());
+        fs::write(&checkpoint, own).unwrap();
+        assert_eq!(state.persist(&seen(4)).unwrap().generation, 5);
+        assert!(path.exists());
     }
 
     #[test]

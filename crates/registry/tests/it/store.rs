@@ -322,6 +322,28 @@ fn a_missing_checkpoint_is_noticed_and_written() {
 }
 
 #[test]
+fn a_checkpoint_is_known_again_and_no_other_is_taken_for_it() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path, &scope()).unwrap();
+    assert!(!store.has_its_checkpoint());
+    let _ = store.write(&first()).unwrap();
+    let checkpoint = beside(&path, ".checkpoint");
+    let older = fs::read(&checkpoint).unwrap();
+    let _ = store.write(&after(&first(), 0)).unwrap();
+    let own = fs::read(&checkpoint).unwrap();
+    assert!(store.has_its_checkpoint());
+    let fork = after(&first(), 1).checkpoint().render();
+    for other in [&older[..], &fork, b"{}"] {
+        put(&checkpoint, other);
+        assert!(!store.has_its_checkpoint());
+    }
+    put(&checkpoint, &own);
+    assert!(store.has_its_checkpoint());
+    fs::remove_file(&checkpoint).unwrap();
+    assert!(!store.has_its_checkpoint());
+}
+
+#[test]
 fn leftovers_of_interrupted_writes_are_removed_under_the_lock_only() {
     let (home, path) = filled();
     let leftovers = [
