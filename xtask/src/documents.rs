@@ -113,7 +113,8 @@ fn events(root: &Path) -> io::Result<Vec<String>> {
     Ok(found)
 }
 
-/// Events are the last text of a logging macro, or stand where a function chooses the name.
+/// Events are the last text of a logging macro, or stand where a function chooses the name or
+/// writes the line by itself.
 fn collect_events(text: &str, into: &mut BTreeMap<String, Names>) {
     for level in ["trace", "debug", "info", "warn", "error", "event"] {
         for (at, call) in text.match_indices(&format!("{level}!(")) {
@@ -126,7 +127,7 @@ fn collect_events(text: &str, into: &mut BTreeMap<String, Names>) {
             }
         }
     }
-    for chosen in ["log_failure(\"", "=> \""] {
+    for chosen in ["log_failure(\"", "event_line(\"", "=> \""] {
         for (at, before) in text.match_indices(chosen) {
             let rest = text.get(at + before.len()..).unwrap_or_default();
             if let Some(name) = rest.split('"').next().filter(|name| is_event(name)) {

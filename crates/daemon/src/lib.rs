@@ -4,6 +4,8 @@
 //! each uses only what stands above it.
 
 pub mod harden;
+pub mod lines;
+mod queue;
 pub mod logging;
 pub mod notify;
 pub mod shutdown;

@@ -1,391 +1,178 @@
-//! One line per event, to stderr: JSON for machines, text for people.
-//!
-//! The event's message is its stable name (`kms.request`, `status.probe`, ...); everything
-//! else is a field. Warnings and errors that repeat are counted instead of written.
+//! The log of a process: events become lines, and lines go to standard error.
 
 use std::{
-    collections::HashMap,
     fmt,
     io::{self, Write},
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::{Arc, OnceLock},
+    time::Duration,
 };
 
-use serde_json::{Map, Value};
-use tracing::{
-    Event, Level, Subscriber,
-    field::{Field, Visit},
-};
+use tracing::Level;
 use tracing_subscriber::{
-    Layer,
+    Layer as _,
     filter::{LevelFilter, Targets},
-    layer::{Context, SubscriberExt as _},
+    layer::SubscriberExt as _,
 };
 
-/// How a line looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// One JSON object a line: `ts`, `level`, `message`, then the fields.
-    Json,
-    /// `ts LEVEL message key=value ...`
-    Text,
-}
+use crate::{
+    lines::{Format, Lines, event_line},
+    queue::{Notice, Queue, Writer, write_here},
+};
 
-/// How many identical warnings pass in one [`WINDOW`].
-const BURST: u32 = 5;
-const WINDOW: Duration = Duration::from_secs(10);
-/// Distinct warnings remembered at once; beyond it the oldest are forgotten.
-const REMEMBERED: usize = 256;
+/// How long the end of a process waits for who reads its log.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Sends events of our rooms at `level` and above to stderr, those of libraries from `warn` on.
+/// Bytes of a text for people: a long one must not take the room of the line after it.
+const TEXT: usize = 64 * 1024;
+
+/// The log of this process. Nobody who logs waits for standard error: a thread does, and what it
+/// cannot write in time is dropped and counted.
 ///
-/// # Errors
-/// When a subscriber is installed already.
-pub fn init(
-    level: Level,
-    format: Format,
-) -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
-    let libraries = LevelFilter::from_level(level.min(Level::WARN));
-    let chatty = ["hyper", "hyper_util", "h2", "rustls", "tonic", "tower"];
-    let filter = Targets::new()
-        .with_default(level)
-        .with_targets(chatty.map(|target| (target, libraries)));
-    let lines = Lines {
-        format,
-        sink: io::stderr,
-        limiter: Mutex::default(),
-    };
-    tracing::subscriber::set_global_default(
-        tracing_subscriber::registry().with(lines.with_filter(filter)),
-    )
+/// Lines wait until [`Log::start`], or until this value is dropped: that writes what is left, for
+/// a second at most. It belongs to where the process ends.
+#[derive(Default)]
+pub struct Log {
+    // First, so that it ends before anything else does.
+    writer: OnceLock<Writer>,
+    queue: Arc<Queue>,
+    format: OnceLock<Format>,
 }
 
-/// The layer that writes lines to what `sink` makes; public for tests that read them.
-pub struct Lines<F> {
-    format: Format,
-    sink: F,
-    limiter: Mutex<Limiter>,
-}
+impl Log {
+    /// Takes events of our rooms at `level` and above, and those of libraries from `warn` on, for
+    /// the whole process.
+    ///
+    /// # Errors
+    /// When another log, or an earlier call, takes them already.
+    pub fn follow(
+        &self,
+        level: Level,
+        format: Format,
+    ) -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
+        let libraries = LevelFilter::from_level(level.min(Level::WARN));
+        let chatty = ["hyper", "hyper_util", "h2", "rustls", "tonic", "tower"];
+        let filter = Targets::new()
+            .with_default(level)
+            .with_targets(chatty.map(|target| (target, libraries)));
+        let queue = Arc::clone(&self.queue);
+        let lines = Lines::new(format, move || Entry(Arc::clone(&queue)));
+        tracing::subscriber::set_global_default(
+            tracing_subscriber::registry().with(lines.with_filter(filter)),
+        )?;
+        let _ = self.format.set(format);
+        Ok(())
+    }
 
-impl<F> Lines<F> {
-    /// Lines in `format` to the writers that `sink` makes, one per event.
-    pub fn new(format: Format, sink: F) -> Self {
-        Self {
-            format,
-            sink,
-            limiter: Mutex::default(),
+    /// Starts the thread that writes, if it does not run yet. A step of its own, because some
+    /// things must be done before a process has a second thread.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn start(&self) -> io::Result<()> {
+        if self.writer.get().is_none() {
+            let queue = Arc::clone(&self.queue);
+            let writer = Writer::start(queue, Stderr, self.notice(), PATIENCE)?;
+            let _ = self.writer.set(writer);
         }
+        Ok(())
+    }
+
+    /// Writes a text for people among the lines; of a very long one the beginning.
+    pub fn tell(&self, text: &str) {
+        self.queue.push(told(text).as_bytes());
+    }
+
+    fn notice(&self) -> Notice {
+        let format = self.format.get().copied().unwrap_or(Format::Json);
+        Box::new(move |lost| event_line("log.dropped", Level::WARN, format, ("lines", lost)))
+    }
+
+    /// The number of lines that were dropped, for a metric.
+    #[must_use]
+    pub fn dropped(&self) -> Dropped {
+        Dropped(Arc::clone(&self.queue))
     }
 }
 
-impl<F> fmt::Debug for Lines<F> {
+impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lines")
-            .field("format", &self.format)
-            .finish_non_exhaustive()
+        f.debug_struct("Log").finish_non_exhaustive()
     }
 }
 
-impl<S, F, W> Layer<S> for Lines<F>
-where
-    S: Subscriber,
-    F: Fn() -> W + 'static,
-    W: Write,
-{
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let level = *event.metadata().level();
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        if level <= Level::WARN {
-            let key = fields.identity();
-            let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
-            match limiter.admit(key, Instant::now()) {
-                Admission::Drop => return,
-                Admission::Pass { suppressed: 0 } => {}
-                Admission::Pass { suppressed } => {
-                    fields.map.insert("suppressed".into(), suppressed.into());
-                }
-            }
-        }
-        let mut line = match self.format {
-            Format::Json => fields.json(level),
-            Format::Text => fields.text(level),
-        };
-        line.push('\n');
-        // A log that cannot be written has nowhere to be reported.
-        let _ = (self.sink)().write_all(line.as_bytes());
-    }
-}
-
-#[derive(Default)]
-struct Fields {
-    message: String,
-    map: Map<String, Value>,
-}
-
-impl Fields {
-    /// What makes two warnings the same: the name and the labels that classify, not
-    /// durations and ids.
-    fn identity(&self) -> String {
-        let mut key = self.message.clone();
-        for label in [
-            "operation",
-            "openbao_operation",
-            "error_class",
-            "status",
-            "probe_kind",
-            "reason",
-            // Another verdict is another event, and another node another trouble.
-            "reasons",
-            "endpoint",
-        ] {
-            if let Some(value) = self.map.get(label) {
-                key.push('|');
-                key.push_str(&plain(value));
-            }
-        }
-        key
-    }
-
-    fn json(self, level: Level) -> String {
-        let mut object = Map::new();
-        object.insert("ts".into(), jiff::Timestamp::now().to_string().into());
-        object.insert("level".into(), level.as_str().to_ascii_lowercase().into());
-        object.insert("message".into(), self.message.into());
-        object.extend(self.map);
-        Value::Object(object).to_string()
-    }
-
-    fn text(&self, level: Level) -> String {
-        let mut line = format!(
-            "{} {level:>5} {}",
-            jiff::Timestamp::now(),
-            one_line(&self.message)
-        );
-        for (key, value) in &self.map {
-            let value = plain(value);
-            if value.contains([' ', '"', '=']) || value.is_empty() {
-                line.push_str(&format!(" {key}={value:?}"));
-            } else {
-                line.push_str(&format!(" {key}={}", one_line(&value)));
-            }
-        }
-        line
-    }
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// Control characters would let a caller's text forge lines or drive a terminal.
-fn one_line(text: &str) -> String {
-    if text.chars().any(char::is_control) {
-        text.escape_debug().to_string()
-    } else {
-        text.into()
-    }
-}
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}").into());
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value.into());
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value.into());
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value.into());
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value.into());
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value.into());
-    }
-}
-
-impl Fields {
-    fn put(&mut self, field: &Field, value: Value) {
-        if field.name() == "message" {
-            self.message = plain(&value);
-        } else {
-            self.map.insert(field.name().into(), value);
+impl Drop for Log {
+    fn drop(&mut self) {
+        if !self.queue.is_empty() && self.start().is_err() {
+            // Why the process ends may be just this: said even at the risk to wait.
+            write_here(&self.queue, Stderr, self.notice());
         }
     }
 }
 
-enum Admission {
-    /// Write it, saying how many like it were dropped before.
-    Pass {
-        suppressed: u64,
-    },
-    Drop,
+fn told(text: &str) -> String {
+    match text.get(..text.floor_char_boundary(TEXT)) {
+        Some(beginning) if beginning.len() < text.len() => {
+            format!("{beginning}\n... cut after {TEXT} bytes\n")
+        }
+        _ => format!("{text}\n"),
+    }
 }
 
-#[derive(Default)]
-struct Limiter {
-    seen: HashMap<String, Window>,
+/// Lines that were dropped since the start of the process.
+#[derive(Clone)]
+pub struct Dropped(Arc<Queue>);
+
+impl Dropped {
+    /// How many.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.0.dropped()
+    }
 }
 
-struct Window {
-    began: Instant,
-    passed: u32,
-    dropped: u64,
+impl fmt::Debug for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Dropped({})", self.lines())
+    }
 }
 
-impl Limiter {
-    fn admit(&mut self, key: String, now: Instant) -> Admission {
-        if self.seen.len() >= REMEMBERED && !self.seen.contains_key(&key) {
-            self.forget_oldest();
-        }
-        let window = self.seen.entry(key).or_insert(Window {
-            began: now,
-            passed: 0,
-            dropped: 0,
-        });
-        if now.duration_since(window.began) >= WINDOW {
-            let suppressed = std::mem::take(&mut window.dropped);
-            (window.began, window.passed) = (now, 1);
-            return Admission::Pass { suppressed };
-        }
-        if window.passed < BURST {
-            window.passed += 1;
-            return Admission::Pass { suppressed: 0 };
-        }
-        window.dropped += 1;
-        Admission::Drop
+/// The queue's end that takes lines.
+struct Entry(Arc<Queue>);
+
+impl Write for Entry {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.push(line);
+        Ok(line.len())
     }
 
-    fn forget_oldest(&mut self) {
-        let oldest = self.seen.iter().min_by_key(|(_, window)| window.began);
-        if let Some(key) = oldest.map(|(key, _)| key.clone()) {
-            self.seen.remove(&key);
-        }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Standard error without the lock of the standard library: a thread that hangs in a write must
+/// not hold what another could wait for.
+struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(io::stderr(), bytes)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Page {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn written(format: Format, work: impl FnOnce()) -> Vec<String> {
-        let page = Page::default();
-        let sink = page.clone();
-        let lines = Lines::new(format, move || sink.clone());
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), work);
-        let bytes = page.0.lock().unwrap().clone();
-        String::from_utf8(bytes)
-            .unwrap()
-            .lines()
-            .map(str::to_owned)
-            .collect()
-    }
-
     #[test]
-    fn a_json_line_starts_with_time_level_and_event_name() {
-        let lines = written(Format::Json, || {
-            tracing::info!(key_version = 3u64, healthz = "ok", "status.probe");
-        });
-        let line: Value = serde_json::from_str(&lines[0]).unwrap();
-        let keys: Vec<_> = line
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
-        assert_eq!(keys, ["ts", "level", "message", "key_version", "healthz"]);
-        assert_eq!(line["level"], "info");
-        assert_eq!(line["message"], "status.probe");
-        assert!(
-            line["ts"]
-                .as_str()
-                .unwrap()
-                .parse::<jiff::Timestamp>()
-                .is_ok()
-        );
-    }
-
-    #[test]
-    fn control_characters_of_a_caller_cannot_forge_a_text_line() {
-        let lines = written(Format::Text, || {
-            tracing::info!(uid = "a\nERROR forged=yes\x1b[2J", "kms.request");
-        });
-        assert_eq!(lines.len(), 1);
-        assert!(!lines[0].contains('\x1b'));
-    }
-
-    #[test]
-    fn repeated_warnings_are_counted_and_different_ones_are_not() {
-        let lines = written(Format::Json, || {
-            for duration_ms in 0..100u64 {
-                tracing::warn!(error_class = "timeout", duration_ms, "kms.request");
-            }
-            tracing::warn!(error_class = "openbao_sealed", "kms.request");
-            tracing::info!("kms.request");
-        });
-        assert_eq!(lines.len(), BURST as usize + 2);
-    }
-
-    #[test]
-    fn another_verdict_or_endpoint_is_another_warning() {
-        let lines = written(Format::Json, || {
-            for number in 0..20 {
-                tracing::warn!(
-                    reasons = format!("metadata_stale,{number}"),
-                    "status.changed"
-                );
-                tracing::warn!(endpoint = format!("bao-{number}:8200"), "openbao.request");
-            }
-        });
-        assert_eq!(lines.len(), 40);
-    }
-
-    #[test]
-    fn the_first_line_after_a_window_says_how_many_were_dropped() {
-        let mut limiter = Limiter::default();
-        let start = Instant::now();
-        for _ in 0..BURST + 7 {
-            limiter.admit("a".into(), start);
-        }
-        let later = limiter.admit("a".into(), start + WINDOW);
-        assert!(matches!(later, Admission::Pass { suppressed: 7 }));
-    }
-
-    #[test]
-    fn memory_for_distinct_warnings_is_bounded() {
-        let mut limiter = Limiter::default();
-        let start = Instant::now();
-        for number in 0..10 * REMEMBERED {
-            limiter.admit(number.to_string(), start);
-        }
-        assert!(limiter.seen.len() <= REMEMBERED);
+    fn a_text_leaves_room_for_the_line_after_it() {
+        assert_eq!(told("two\nlines"), "two\nlines\n");
+        let cut = told(&"\u{e4}".repeat(TEXT));
+        assert!(cut.len() < TEXT + 100);
+        assert!(cut.ends_with("\u{e4}\n... cut after 65536 bytes\n"));
     }
 }

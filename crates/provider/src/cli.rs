@@ -9,6 +9,7 @@ use std::{
 };
 
 use clap::{CommandFactory as _, Parser as _};
+use daemon::logging::Log;
 
 use crate::{
     causes,
@@ -35,16 +36,21 @@ pub fn run() -> ExitCode {
     let environment = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let arguments = Arguments::try_parse_from(std::env::args_os());
     let serves = matches!(&arguments, Ok(arguments) if matches!(arguments.command, Command::Serve));
+    // Dropped last: that waits for its last line.
+    let log = Log::default();
     let outcome = arguments
         .map_err(Failure::Usage)
-        .and_then(|arguments| dispatch(&arguments, &environment));
-    tell(&outcome, serves);
+        .and_then(|arguments| dispatch(&arguments, &environment, &log));
+    if serves {
+        tell_log(&outcome, &log);
+    } else {
+        tell(&outcome);
+    }
     exit::code(&outcome)
 }
 
-/// What people are told at the end. A daemon tells it in its log, whose last line is for
-/// programs as well.
-fn tell(outcome: &Result<(), Failure>, serves: bool) {
+/// What people are told at the end.
+fn tell(outcome: &Result<(), Failure>) {
     match outcome {
         Ok(()) => {}
         // Help goes to standard output, complaints to standard error, both in clap's words.
@@ -53,26 +59,31 @@ fn tell(outcome: &Result<(), Failure>, serves: bool) {
         }
         // Diagnostics start with the file's position, where editors look for it.
         Err(Failure::Config(ConfigError::Faults(faults))) => report::complain(&faults.to_string()),
-        Err(_) if serves => {}
         Err(failure) => report::complain(&format!("bao-kms-provider: {}", causes::chain(failure))),
     }
-    if let Err(failure) = outcome
-        && serves
-    {
-        serve::log_failure(failure);
+}
+
+/// A daemon tells it in its log, whose last line is for programs as well. Nothing may go past the
+/// log to standard error: it could hang there.
+fn tell_log(outcome: &Result<(), Failure>, log: &Log) {
+    if let Err(Failure::Config(ConfigError::Faults(faults))) = outcome {
+        log.tell(&faults.to_string());
+    }
+    if let Err(failure) = outcome {
+        serve::log_failure(failure, log);
     }
 }
 
 /// A variable's value; unset and empty are the same.
 type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-fn dispatch(arguments: &Arguments, environment: Environment<'_>) -> Result<(), Failure> {
+fn dispatch(arguments: &Arguments, environment: Environment<'_>, log: &Log) -> Result<(), Failure> {
     let common = &arguments.common;
     match &arguments.command {
         Command::Serve => {
             let path = config_path(common, environment);
             let config = config::load(&path, &overrides(common, environment))?;
-            serve::run(&config, &manager(environment))
+            serve::run(&config, &manager(environment), log)
         }
         Command::Config { what: None, report } => {
             let path = config_path(common, environment);

@@ -5,6 +5,7 @@
 mod ending;
 mod exposition;
 mod history;
+mod losses;
 
 mod front;
 
@@ -17,7 +18,8 @@ use std::{ffi::OsString, io, process, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use daemon::{
     admin::{Admin, Site},
-    harden, logging,
+    harden, lines,
+    logging::Log,
     notify::Notifier,
     shutdown::Shutdown,
     supervisor::{Supervisor, TaskError},
@@ -37,7 +39,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use self::{ending::Calls, history::History, pages::Facts, state::State};
+use self::{ending::Calls, history::History, losses::Losses, pages::Facts, state::State};
 use crate::{
     config::{Config, ConfigError, ListenAddress},
     exit::{Failure, Fault},
@@ -56,27 +58,28 @@ pub struct Manager {
     pub watchdog_usec: Option<OsString>,
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT, and writes `log`, whose last lines are its owner's to wait for.
 ///
 /// # Errors
 /// [`Failure::Runtime`] for everything that needs an operator: a damaged registry, a socket
 /// that cannot be bound, a task that failed.
-pub fn run(config: &Config, manager: &Manager) -> Result<(), Failure> {
+pub fn run(config: &Config, manager: &Manager, log: &Log) -> Result<(), Failure> {
     let (level, format) = rooms::logging(config);
-    logging::init(level, format).map_err(runtime)?;
+    log.follow(level, format).map_err(runtime)?;
     // Both before the first thread: one looks names up, the other changes the environment.
     config.check_host()?;
     let inherited = Inherited::from_env();
     kms_server::hide_panic_payloads();
     harden::protect_memory().map_err(runtime)?;
+    log.start().map_err(runtime)?;
     // One thread carries every call, as none of them computes for long: a call passed between
-    // threads costs more than it gains. Whatever may block, files and resolvers, has threads of
-    // its own, so nothing stalls a Status.
+    // threads costs more than it gains. Whatever may block, files, resolvers and the log, has
+    // threads of its own, so nothing stalls a Status.
     let executor = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(runtime)?;
-    let outcome = executor.block_on(serve(config, manager, inherited));
+    let outcome = executor.block_on(serve(config, manager, inherited, log));
     // Whatever still blocks on a disk or a resolver must not keep the process from ending.
     executor.shutdown_background();
     if outcome.is_ok() {
@@ -87,9 +90,9 @@ pub fn run(config: &Config, manager: &Manager) -> Result<(), Failure> {
 
 /// The log line that ends a daemon that failed, to be written once and last. A configuration
 /// that was not read has not said how to log, so the line comes in the default form.
-pub fn log_failure(failure: &Failure) {
+pub fn log_failure(failure: &Failure, log: &Log) {
     // Refused where the configuration has been followed already.
-    let _ = logging::init(tracing::Level::INFO, logging::Format::Json);
+    let _ = log.follow(tracing::Level::INFO, lines::Format::Json);
     let reason = match failure {
         Failure::Config(ConfigError::Faults(faults)) => faults.summary().to_owned(),
         other => crate::causes::chain(other),
@@ -122,6 +125,7 @@ async fn serve(
     config: &Config,
     manager: &Manager,
     inherited: Result<Inherited, SocketError>,
+    log: &Log,
 ) -> Result<(), Failure> {
     let watchdog = manager
         .watchdog_usec
@@ -141,6 +145,7 @@ async fn serve(
     );
     let mut registry = Registry::with_prefix("openbao_kms");
     describe(config, &mut registry);
+    registry.register_collector(Box::new(Losses(log.dropped())));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let scope = Arc::new(config.transit.scope.clone());
 

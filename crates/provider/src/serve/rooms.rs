@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use daemon::logging::Format;
+use daemon::lines::Format;
 use keyring::probes;
 use openbao::settings::{Auth, Endpoint, EndpointError, JwtFile, Settings};
 use registry::{health, rotation};

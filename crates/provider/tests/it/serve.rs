@@ -23,6 +23,8 @@ mod life;
 
 mod login;
 
+mod logs;
+
 mod outage;
 
 mod pages;

@@ -5,8 +5,11 @@ use std::{
     os::unix::process::ExitStatusExt as _,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
-    thread::JoinHandle,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -29,6 +32,7 @@ pub(crate) struct Provider {
     process: Mutex<Child>,
     socket: PathBuf,
     lines: Arc<Mutex<Vec<String>>>,
+    reading: Arc<AtomicBool>,
     reader: Option<JoinHandle<()>>,
 }
 
@@ -99,8 +103,13 @@ impl Provider {
         let errors = process.stderr.take().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&lines);
-        let reader = std::thread::spawn(move || {
+        let reading = Arc::new(AtomicBool::new(true));
+        let may_read = Arc::clone(&reading);
+        let reader = thread::spawn(move || {
             for line in BufReader::new(errors).lines().map_while(Result::ok) {
+                while !may_read.load(Ordering::Relaxed) {
+                    thread::park();
+                }
                 let mut lines = sink.lock().unwrap_or_else(PoisonError::into_inner);
                 lines.push(line);
             }
@@ -109,7 +118,16 @@ impl Provider {
             process: Mutex::new(process),
             socket: stage.socket(),
             lines,
+            reading,
             reader: Some(reader),
+        }
+    }
+
+    /// Whether anybody reads what it writes to standard error.
+    pub(super) fn read(&self, reading: bool) {
+        self.reading.store(reading, Ordering::Relaxed);
+        if let Some(reader) = &self.reader {
+            reader.thread().unpark();
         }
     }
 
@@ -124,6 +142,7 @@ impl Provider {
             self.process.lock().unwrap().try_wait().unwrap()
         })
         .await;
+        self.read(true);
         self.reader.take().unwrap().join().unwrap();
         Ended {
             code: status.code(),
@@ -279,7 +298,7 @@ impl Drop for Provider {
         reason = "a test that fails shows what the process said"
     )]
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             eprintln!("{}", self.text());
         }
         let process = self

@@ -22,7 +22,7 @@ fn family(kind: &str, labels: &[&str]) -> Family {
 }
 
 /// What dashboards and alerts are written against: never renamed.
-const PROMISED: [(&str, &str, &[&str]); 26] = [
+const PROMISED: [(&str, &str, &[&str]); 27] = [
     ("grpc_requests_total", "counter", &["method", "status"]),
     ("grpc_duration_seconds", "histogram", &["method"]),
     ("grpc_in_flight", "gauge", &["method"]),
@@ -51,6 +51,7 @@ const PROMISED: [(&str, &str, &[&str]); 26] = [
     ("circuit_breaker_state", "gauge", &["kind"]),
     ("panic_recoveries_total", "counter", &["method"]),
     ("socket_restarts_total", "counter", &[]),
+    ("log_lines_dropped_total", "counter", &[]),
     ("build_info", "gauge", &["version", "commit"]),
     ("config_identity_info", "gauge", &["fingerprint"]),
 ];
