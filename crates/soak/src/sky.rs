@@ -33,8 +33,12 @@ pub(crate) const UNHEALTHY: &str = "unhealthy";
 const STALE: &str = "status_stale";
 /// A token is lost and there is no other yet.
 const AUTH: &str = "auth_failed";
+/// Who waits for a lane behind those that wait for a token.
+const BEHIND: &str = "timeout";
 /// A rotation so long before bad weather may not have been promoted when it came.
 const YOUNG: Duration = Duration::from_secs(10);
+/// Within so long after bad weather a probe has passed.
+const PROBED: Duration = Duration::from_secs(2);
 
 /// A call in time: the node that answered, and when.
 #[derive(Debug, Clone, Copy)]
@@ -108,7 +112,8 @@ impl Sky {
     /// Why the call may have failed with `class`; `None`: it must not.
     pub(crate) fn excuse(&self, call: Call, class: &str, span: Span) -> Option<Excuse> {
         let excused = |episode: &&Episode| {
-            self.touches(episode, call, span) && self.allows(episode, class, span)
+            self.touches(episode, self.settle_of(episode, call, class), span)
+                && self.allows(episode, class, span)
         };
         // The latest one is the likeliest cause.
         let episode = self.episodes.iter().rev().find(excused)?;
@@ -124,7 +129,7 @@ impl Sky {
         !self
             .episodes
             .iter()
-            .any(|episode| self.touches(episode, call, span))
+            .any(|episode| self.touches(episode, self.settle(episode, call), span))
     }
 
     /// Since when nothing at all has been wrong, `start` at the earliest; `None` while something is.
@@ -143,8 +148,7 @@ impl Sky {
         self.episodes.iter().map(over).fold(now, Instant::max)
     }
 
-    fn touches(&self, episode: &Episode, call: Call, span: Span) -> bool {
-        let settle = self.settle(episode, call);
+    fn touches(&self, episode: &Episode, settle: Duration, span: Span) -> bool {
         let over = episode.ended.map(|ended| ended + settle);
         episode.node.is_none_or(|node| node == span.node)
             && episode.began <= span.ended
@@ -158,6 +162,15 @@ impl Sky {
                 self.pacing.settle_restart
             }
             Call::Status | Call::Encrypt => self.pacing.settle_writes,
+        }
+    }
+
+    /// As [`Sky::settle`], for this failure: only the verdict has to wait for a node to catch up.
+    fn settle_of(&self, episode: &Episode, call: Call, class: &str) -> Duration {
+        let settle = self.settle(episode, call);
+        match class {
+            UNHEALTHY | STALE => settle,
+            _ => settle.min(self.pacing.settle_writes),
         }
     }
 
@@ -183,7 +196,7 @@ impl Sky {
     }
 
     fn allows(&self, episode: &Episode, class: &str, span: Span) -> bool {
-        if class == AUTH && self.is_token_lost_in_trouble(episode) {
+        if (class == AUTH || class == BEHIND) && self.is_token_lost_in_trouble(episode) {
             return true;
         }
         if class != UNHEALTHY && class != STALE {
@@ -193,7 +206,10 @@ impl Sky {
             Unhealthy::Never => false,
             Unhealthy::AtOnce => true,
             Unhealthy::Stale => {
-                let bad_for = span.ended.saturating_duration_since(self.spell(episode));
+                // What was over before it was too long for Status is no excuse later.
+                let probed = episode.ended.map(|ended| ended + PROBED);
+                let until = probed.map_or(span.ended, |probed| probed.min(span.ended));
+                let bad_for = until.saturating_duration_since(self.spell(episode));
                 bad_for >= self.pacing.fresh
             }
         }
@@ -297,6 +313,46 @@ mod tests {
         assert!(excused(&sky, 107));
         sky.begin(weather(Kind::UpsertAllowed), None, second(zero, 101));
         assert!(excused(&sky, 101));
+    }
+
+    #[test]
+    fn a_short_outage_excuses_no_status_that_fails_when_it_is_long_over() {
+        let zero = Instant::now();
+        let mut sky = Sky::new(Pacing::long());
+        let episode = sky.begin(weather(Kind::Sealed), None, second(zero, 100));
+        sky.end(episode, second(zero, 101));
+        let status = |sky: &Sky, at| {
+            let span = span(zero, 0, at, at);
+            sky.excuse(Call::Status, UNHEALTHY, span)
+        };
+        assert_eq!(status(&sky, 107), None);
+        let episode = sky.begin(weather(Kind::Sealed), None, second(zero, 200));
+        sky.end(episode, second(zero, 204));
+        assert!(status(&sky, 207).is_some());
+    }
+
+    #[test]
+    fn only_the_verdict_has_more_time_after_a_rotation_or_a_restart() {
+        let zero = Instant::now();
+        let mut sky = Sky::new(Pacing::long());
+        sky.rotated(second(zero, 105));
+        let episode = sky.begin(weather(Kind::Sealed), None, second(zero, 100));
+        sky.end(episode, second(zero, 110));
+        let encrypt = |class| {
+            let span = span(zero, 0, 125, 125);
+            sky.excuse(Call::Encrypt, class, span).is_some()
+        };
+        assert!(encrypt(STALE));
+        assert!(!encrypt("openbao_sealed"));
+    }
+
+    #[test]
+    fn a_login_that_fails_excuses_those_who_wait_behind_it() {
+        let zero = Instant::now();
+        let mut sky = Sky::new(Pacing::long());
+        sky.begin(weather(Kind::SigningKeyChanged), None, second(zero, 100));
+        let excuse = sky.excuse(Call::Decrypt, BEHIND, span(zero, 0, 101, 104));
+        assert!(excuse.is_some());
     }
 
     #[test]

@@ -82,21 +82,39 @@ pub(crate) struct Weather {
 }
 
 const NONE: &[&str] = &[];
-/// A backend that does not answer, or not sensibly. A refresh for a key_id may meet it, too.
-const SILENT: &[&str] = &[
-    "openbao_unavailable",
+/// Accepted and never answered, or answered too late. A refresh for a key_id may meet it, too,
+/// and so in all that follows; who waits for a lane behind such requests gets `timeout`.
+const SILENT: &[&str] = &["openbao_unavailable", "timeout", "key_metadata_refresh"];
+/// No sensible answer.
+const USELESS: &[&str] = &["openbao_unavailable", "timeout", "key_metadata_refresh"];
+/// Connections end under requests.
+const LOST: &[&str] = &[
+    "openbao_connection_failed",
+    "timeout",
+    "key_metadata_refresh",
+];
+/// Connections end, under handshakes too, and new ones are not made.
+const AWAY: &[&str] = &[
     "openbao_connection_failed",
     "openbao_tls_failed",
     "timeout",
     "key_metadata_refresh",
 ];
-const SEALED: &[&str] = &[
+/// Those that are there are silent, and new ones are not made.
+const SWALLOWED: &[&str] = &[
+    "openbao_unavailable",
+    "openbao_connection_failed",
+    "timeout",
+    "key_metadata_refresh",
+];
+const SEALED: &[&str] = &["openbao_sealed", "timeout", "key_metadata_refresh"];
+/// Away, and then sealed.
+const AWAY_SEALED: &[&str] = &[
     "openbao_sealed",
     "openbao_connection_failed",
     "openbao_tls_failed",
-    "openbao_unavailable",
-    "key_metadata_refresh",
     "timeout",
+    "key_metadata_refresh",
 ];
 const LIMITED: &[&str] = &["openbao_rate_limited", "key_metadata_refresh", "timeout"];
 /// A node that has not heard of a version, or of the key.
@@ -105,7 +123,13 @@ const LAGGING: &[&str] = &[
     "key_id_unknown",
     "key_metadata_refresh",
 ];
-const LOGIN: &[&str] = &["auth_failed", "auth_expired", "key_metadata_refresh"];
+/// No token, and none to be had: calls wait for one, and others for their lanes.
+const LOGIN: &[&str] = &[
+    "auth_failed",
+    "auth_expired",
+    "timeout",
+    "key_metadata_refresh",
+];
 const DENIED: &[&str] = &["transit_policy_denied", "key_metadata_refresh"];
 const LEADERLESS: &[&str] = &["openbao_unavailable", "key_metadata_refresh", "timeout"];
 const VERSIONS: &[&str] = &[
@@ -134,16 +158,16 @@ pub(crate) const TABLE: [Weather; 50] = [
     weather(K::Hanging, "backend hangs", Stale, SILENT),
     weather(K::HangingDecrypt, "decrypt hangs", Stale, SILENT),
     weather(K::Slow, "backend slow", Never, NONE),
-    weather(K::Resets, "resets", Stale, SILENT),
-    weather(K::LostAnswers, "answers lost", Stale, SILENT),
-    weather(K::HalfBodies, "cut in the body", Stale, SILENT),
-    weather(K::InternalError, "500 internal error", Stale, SILENT),
-    weather(K::Junk, "junk answers", Stale, SILENT),
-    weather(K::Huge, "huge answers", Stale, SILENT),
-    weather(K::DeadRedirect, "redirects to nowhere", Stale, SILENT),
+    weather(K::Resets, "resets", Stale, LOST),
+    weather(K::LostAnswers, "answers lost", Stale, LOST),
+    weather(K::HalfBodies, "cut in the body", Stale, LOST),
+    weather(K::InternalError, "500 internal error", Stale, USELESS),
+    weather(K::Junk, "junk answers", Stale, USELESS),
+    weather(K::Huge, "huge answers", Stale, USELESS),
+    weather(K::DeadRedirect, "redirects to nowhere", Stale, USELESS),
     weather(K::RateLimited, "429 with Retry-After", Stale, LIMITED),
-    weather(K::ActiveGone, "active node resets", Stale, SILENT),
-    weather(K::StandbyGone, "standby resets", Stale, SILENT),
+    weather(K::ActiveGone, "active node resets", Stale, LOST),
+    weather(K::StandbyGone, "standby resets", Stale, LOST),
     weather(K::StandbyLag, "standby lags", Stale, LAGGING),
     weather(
         K::StandbyLeaderless,
@@ -175,23 +199,23 @@ pub(crate) const TABLE: [Weather; 50] = [
     ),
     weather(K::RolledBack, "rolled back and restored", AtOnce, VERSIONS),
     weather(K::TokensRestored, "tokens of an old snapshot", Never, NONE),
-    weather(K::Restarted, "backend restarted", Stale, SILENT),
+    weather(K::Restarted, "backend restarted", Stale, AWAY),
     weather(
         K::RestartedSealed,
         "backend restarted sealed",
         Stale,
-        SEALED,
+        AWAY_SEALED,
     ),
-    weather(K::PortRefuses, "a port refuses", Stale, SILENT),
-    weather(K::PortSilent, "a port swallows", Stale, SILENT),
-    weather(K::HandshakeFails, "TLS handshakes fail", Stale, SILENT),
+    weather(K::PortRefuses, "a port refuses", Stale, AWAY),
+    weather(K::PortSilent, "a port swallows", Stale, SWALLOWED),
+    weather(K::HandshakeFails, "TLS handshakes fail", Stale, AWAY),
     weather(K::TlsOld, "TLS 1.2 only", Never, NONE),
     weather(K::ConnectionsEnded, "connections ended", Never, NONE),
-    weather(K::AuditBroken, "audit device broken", Stale, SILENT),
+    weather(K::AuditBroken, "audit device broken", Stale, USELESS),
     weather(K::Uninitialized, "backend not initialized", Stale, SEALED),
     weather(K::SlowBodies, "bodies dribble", Never, NONE),
-    weather(K::CutAnswers, "answers cut", Stale, SILENT),
-    weather(K::Flaky, "one in four resets", Stale, SILENT),
+    weather(K::CutAnswers, "answers cut", Stale, USELESS),
+    weather(K::Flaky, "one in four resets", Stale, LOST),
     weather(K::Jitter, "jitter", Never, NONE),
     weather(K::LeasesShort, "tokens die early", Never, NONE),
     weather(K::RotatedInRequest, "rotated within a request", Never, NONE),
