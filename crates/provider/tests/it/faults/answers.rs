@@ -348,7 +348,8 @@ fn batches() -> Vec<Row> {
             rig.fault(slow_decrypts());
             let refused = Action::error(400, "missing batch input to process");
             rig.fault(Fault::new(refused).path(DECRYPT).batch(true));
-        }),
+        })
+        .log("openbao.request", "unknown"),
     ]
 }
 

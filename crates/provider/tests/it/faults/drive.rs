@@ -13,7 +13,7 @@ use super::{rig::Rig, row::Row};
 use crate::serve::world::Sealed;
 
 /// Between two looks at the machine's own pace.
-const BEAT: Duration = Duration::from_millis(10);
+pub(super) const BEAT: Duration = Duration::from_millis(10);
 /// Between two looks at Status.
 const LOOK: Duration = Duration::from_millis(80);
 /// Between two Encrypts, and between two Decrypts.

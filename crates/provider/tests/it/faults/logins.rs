@@ -90,6 +90,7 @@ fn leases() -> Vec<Row> {
         })
         .lasts_ms(2500)
         .longest_ms(500)
+        .log("openbao.request", "auth_failed")
         .also(at_most_one_login),
         renewing(
             "F14.2",
@@ -146,6 +147,7 @@ fn clocks() -> Vec<Row> {
             rig.control().tokens_revoke_all();
         })
         .ends(|rig| rig.control().clock_offset(0))
+        .log("openbao.request", "auth_failed")
         .longest_ms(500),
         Row::new(
             "F15.4",
@@ -156,6 +158,7 @@ fn clocks() -> Vec<Row> {
             rig.control().tokens_revoke_all();
         })
         .ends(|rig| rig.control().clock_offset(0))
+        .log("openbao.request", "auth_failed")
         .longest_ms(500),
     ]
 }

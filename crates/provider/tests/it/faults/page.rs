@@ -90,7 +90,12 @@ fn signs(row: &Row) -> String {
     });
     let all: Vec<String> = reason.into_iter().chain(signs).collect();
     if all.is_empty() {
-        return "nothing".to_owned();
+        let nothing = if row.is_quiet() {
+            "nothing"
+        } else {
+            "only the calls that fail"
+        };
+        return nothing.to_owned();
     }
     all.join("; ")
 }

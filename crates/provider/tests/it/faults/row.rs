@@ -269,6 +269,16 @@ impl Row {
         self
     }
 
+    /// Whether all goes well throughout and nobody is told anything.
+    pub(super) fn is_quiet(&self) -> bool {
+        let works = |answers: Answers| matches!(answers, Answers::Works);
+        self.signs.is_empty()
+            && matches!(self.status, Health::Steady | Health::Rotates)
+            && works(self.encrypt)
+            && works(self.decrypt)
+            && self.older.is_none_or(works)
+    }
+
     /// How soon an Encrypt is answered again: not before Status is healthy.
     pub(super) fn encrypt_again(&self) -> Again {
         match self.status {
