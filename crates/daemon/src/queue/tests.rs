@@ -247,6 +247,23 @@ fn a_descriptor_that_somebody_made_non_blocking_loses_nothing() {
     assert_eq!(sink.1, b"1\n2\n");
 }
 
+#[test]
+fn lines_that_a_full_disk_refused_are_counted_and_told_before_the_next() {
+    let queue = Queue::default();
+    queue.push(b"1\n");
+    queue.push(b"2\n");
+    let mut sink = Moody([Answer::Fails].into(), Vec::new());
+    write_here(&queue, &mut sink, notice());
+    assert_eq!(queue.dropped(), 2);
+    assert_eq!(sink.1, b"<missing 2>\n");
+
+    let mut sink = Moody([Answer::Fails, Answer::Fails].into(), Vec::new());
+    let mut outlet = Outlet::new(&mut sink, notice());
+    assert_eq!(outlet.pass_on(b"1\n", 0), 1);
+    assert_eq!(outlet.pass_on(b"2\n", 0), 0);
+    assert_eq!(sink.1, b"<missing 1>\n2\n");
+}
+
 fn answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
         6 => (0_usize..30).prop_map(Answer::Takes),
