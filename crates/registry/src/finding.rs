@@ -271,10 +271,17 @@ impl Finding {
 
     /// Whether the answer that shows it is good in every other respect: a promotion ends it.
     pub(crate) fn ends_with_promotion(&self) -> bool {
-        matches!(
-            self,
-            Self::EncryptionBlocked { .. } | Self::CatchingUp { .. }
-        )
+        self.ends_with_promotion_to(u64::MAX)
+    }
+
+    /// Whether a promotion to version `active` ends it.
+    pub(crate) fn ends_with_promotion_to(&self, active: u64) -> bool {
+        match self {
+            // The minimum may have been raised above that version as well.
+            Self::EncryptionBlocked { value, .. } => *value <= active,
+            Self::CatchingUp { .. } => true,
+            _ => false,
+        }
     }
 
     /// Whether the registry stands still while it lasts. The others are exactly those that

@@ -268,7 +268,10 @@ impl Probes {
         let now = self.doors.clock.now();
         let promotion = self.machine.promotion(&self.records, trial, now);
         if let Some((records, transitions)) = promotion {
-            let purpose = Purpose::Promotion { tried: now.mono };
+            let purpose = Purpose::Promotion {
+                version: trial.version,
+                tried: now.mono,
+            };
             self.start_write(records, transitions, purpose);
         }
     }

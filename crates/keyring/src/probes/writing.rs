@@ -24,7 +24,7 @@ pub(super) enum Purpose {
     /// What a metadata probe saw; then the trial of a pending version, if one is due.
     Observation(Option<Trial>),
     /// The next write key. `tried` is when (monotonic) its trial passed.
-    Promotion { tried: Duration },
+    Promotion { version: u64, tried: Duration },
 }
 
 /// A write that ended.
@@ -214,13 +214,13 @@ impl Probes {
         report::transitions(&round.transitions, self.generation);
         match round.purpose {
             Purpose::Observation(trial) => self.trial = trial,
-            Purpose::Promotion { tried } => self.promoted(tried, now),
+            Purpose::Promotion { tried, version } => self.promoted(version, tried, now),
         }
         self.end_bootstrap();
     }
 
-    fn promoted(&mut self, tried: Duration, now: Now) {
-        self.machine.promoted();
+    fn promoted(&mut self, version: u64, tried: Duration, now: Now) {
+        self.machine.promoted(version);
         self.health.metadata_doubted(self.machine.findings());
         // The trial was a deep probe of what is the write key now. One that a slow disk has made
         // old says less than a regular probe did meanwhile; the next one follows at once.

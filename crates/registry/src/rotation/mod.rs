@@ -393,12 +393,12 @@ impl Machine {
             .then_some((ledger.records, ledger.transitions))
     }
 
-    /// The promotion is on disk: what it cures is over.
-    pub fn promoted(&mut self) {
+    /// The promotion to version `active` is on disk: what it cures is over.
+    pub fn promoted(&mut self, active: u64) {
         self.start.end();
         self.due = None;
         self.delay = None;
-        self.standing.retain(|f| !f.ends_with_promotion());
+        self.standing.retain(|f| !f.ends_with_promotion_to(active));
     }
 
     /// Everything definite that is wrong now.

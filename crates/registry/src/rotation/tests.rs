@@ -171,7 +171,7 @@ impl Bench {
             return false;
         };
         self.write(records);
-        self.machine.promoted();
+        self.machine.promoted(trial.version);
         true
     }
 

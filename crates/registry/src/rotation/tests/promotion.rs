@@ -255,6 +255,30 @@ fn min_encryption_version_above_the_write_key_blocks_writes_and_skips_the_delay_
 }
 
 #[test]
+fn a_promotion_does_not_lift_a_minimum_that_was_raised_above_it_meanwhile() {
+    let mut bench = Bench::new();
+    bench.see(&key(2));
+    for _ in 0..6 {
+        bench.later(30).see(&key(2));
+    }
+    let Ask::Trial(trial) = bench.last.ask.clone() else {
+        panic!("no trial is wanted");
+    };
+    let records = bench.records().to_vec();
+    let promotion = bench.machine.promotion(&records, &trial, bench.now);
+    assert!(promotion.is_some());
+    // Seen while the promotion is on its way to the disk.
+    let mut closed = key(3);
+    closed.min_encryption_version = 3;
+    bench.later(30).see(&closed);
+    bench.machine.promoted(2);
+    assert!(matches!(
+        bench.machine.findings(),
+        [Finding::EncryptionBlocked { value: 3, .. }]
+    ));
+}
+
+#[test]
 fn a_failed_write_leads_to_the_same_decision_again() {
     let mut bench = Bench::new();
     bench.later(30);

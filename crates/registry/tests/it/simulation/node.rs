@@ -185,7 +185,7 @@ impl Node {
             return Err(TestCaseError::fail("a trial that nobody wants"));
         };
         self.write(records)?;
-        self.machine.promoted();
+        self.machine.promoted(trial.version);
         self.health.metadata_doubted(self.machine.findings());
         self.health.deep_passed(now.mono);
         self.deep_due = time + 1;
