@@ -8,7 +8,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
 };
 
 use tokio::sync::Notify;
@@ -18,6 +21,9 @@ use crate::metrics::Cut;
 /// How many answers may wait in all: eight times what one connection can ask for at once. Each
 /// is two or three KiB with all that hangs on it.
 pub(crate) const MOST: u32 = 16_384;
+/// What every connection may leave waiting, whatever the others do. All shares together are no
+/// more than the most, so that somebody exceeds his when there are too many.
+pub(crate) const SHARE: u32 = 128;
 /// After so many looks a waiting answer is old. Looks and not seconds, because a process that
 /// was stopped for an hour must find its clients as they were.
 pub(crate) const OLD: u64 = 20;
@@ -63,8 +69,16 @@ impl Kind {
 
 #[derive(Default)]
 struct Client {
+    /// Answers that wait for it; changed under the ledger's lock.
+    weight: AtomicU32,
     cut: OnceLock<CutOff>,
     told: Notify,
+}
+
+impl Client {
+    fn weight(&self) -> u32 {
+        self.weight.load(Relaxed)
+    }
 }
 
 /// Why a client is cut off, and what it had left.
@@ -108,6 +122,7 @@ impl Ledger {
     fn remove(&mut self, number: u64) {
         if let Some(entry) = self.waiting.remove(&number) {
             self.total -= entry.kind.answers();
+            entry.client.weight.fetch_sub(entry.kind.answers(), Relaxed);
         }
     }
 
@@ -121,6 +136,7 @@ impl Ledger {
         let theirs = |_: &u64, entry: &mut Entry| Arc::ptr_eq(&entry.client, client);
         for (_, entry) in self.waiting.extract_if(.., theirs) {
             self.total -= entry.kind.answers();
+            client.weight.fetch_sub(entry.kind.answers(), Relaxed);
             match entry.kind {
                 Kind::Answer => cut.answers += 1,
                 Kind::FullPipe(_) => cut.full_pipe = true,
@@ -146,6 +162,7 @@ impl Taker {
         let number = ledger.next;
         ledger.next += 1;
         ledger.total += kind.answers();
+        self.client.weight.fetch_add(kind.answers(), Relaxed);
         let entry = Entry {
             since: ledger.looks,
             kind,
@@ -153,7 +170,10 @@ impl Taker {
         };
         ledger.waiting.insert(number, entry);
         while ledger.total > MOST
-            && let Some((_, oldest)) = ledger.waiting.first_key_value()
+            && let Some(oldest) = ledger
+                .waiting
+                .values()
+                .find(|one| one.client.weight() > SHARE)
         {
             let client = Arc::clone(&oldest.client);
             ledger.cut_off(&client, Cut::too_many);
@@ -232,12 +252,13 @@ mod tests {
     }
 
     #[test]
-    fn when_too_many_wait_the_client_goes_whose_answers_are_the_oldest_and_not_who_asked_most() {
+    fn when_too_many_wait_the_oldest_client_goes_that_has_more_than_its_share() {
         let untaken = Untaken::default();
-        let (slow, busy, last) = (untaken.client(), untaken.client(), untaken.client());
+        let [modest, slow, busy, last] = std::array::from_fn(|_| untaken.client());
+        let oldest = hold(&modest, SHARE);
         let one = slow.hold(Kind::Answer);
-        let pipe = slow.hold(Kind::FullPipe(99));
-        let many = hold(&busy, MOST - 100);
+        let pipe = slow.hold(Kind::FullPipe(299));
+        let many = hold(&busy, MOST - SHARE - 300);
         assert_eq!((cut(&slow), cut(&busy)), (None, None));
         let more = hold(&last, 1);
         let expected = CutOff {
@@ -246,13 +267,13 @@ mod tests {
             full_pipe: true,
         };
         assert_eq!(cut(&slow), Some(expected));
-        assert_eq!((cut(&busy), cut(&last)), (None, None));
+        assert_eq!([&modest, &busy, &last].map(cut), [None; 3]);
         assert_eq!(
             untaken.lock().total,
-            MOST - 99,
+            MOST - 299,
             "what it left counts no more"
         );
-        drop((one, pipe, many, more));
+        drop((oldest, one, pipe, many, more));
         assert_eq!(untaken.lock().total, 0);
     }
 
