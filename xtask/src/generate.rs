@@ -49,6 +49,7 @@ fn generated() -> Result<String, Box<dyn Error>> {
         .out_dir(&scratch.0)
         .build_transport(false)
         .emit_rerun_if_changed(false)
+        .codec_path("crate::codec::Codec")
         .skip_debug(SECRET_MESSAGES)
         .compile_fds(descriptors)?;
     Ok(fs::read_to_string(scratch.0.join("v2.rs"))?)

@@ -7,6 +7,8 @@ use std::fmt;
 
 use zeroize::Zeroize as _;
 
+pub mod codec;
+
 #[rustfmt::skip]
 #[expect(
     missing_docs,
