@@ -192,6 +192,24 @@ fn another_identity_than_the_expected_one_stops_serve_and_is_shown_by_config() {
 }
 
 #[test]
+fn the_sample_and_the_installation_guide_name_the_same_files_and_the_same_group() {
+    let guide = include_str!("../../../../docs/install.md");
+    let folder = tempfile::tempdir().unwrap();
+    let path = sample(folder.path());
+    let (_, out, _) = run(&["config", "--output", "json", "--config", &path]);
+    let config = json(&out)["config"].clone();
+    for field in [
+        "/openbao/caCertFile",
+        "/auth/jwt/jwtFile",
+        "/server/socketGroup",
+        "/server/socketPath",
+    ] {
+        let value = config.pointer(field).unwrap().as_str().unwrap();
+        assert!(guide.contains(value), "docs/install.md has no {value}");
+    }
+}
+
+#[test]
 fn the_schema_is_printed_as_it_is_committed() {
     let (code, out, _) = run(&["config", "schema"]);
     assert_eq!(code, 0);
