@@ -3,7 +3,7 @@
 //! OpenBao tells most refusals apart by their English text alone, so the texts are matched
 //! here and nowhere else, and none of them leaves this module.
 
-use crate::{error::Class, operation::Operation, transport::Failure};
+use crate::{error::Class, operation::Operation};
 
 /// What may be tried before the failure is the caller's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,11 +64,16 @@ impl Finding {
 /// not an OpenBao error at all.
 pub(crate) fn classify(operation: Operation, status: u16, text: Option<&str>) -> Finding {
     match (status, text) {
-        (300..=399, _) => unavailable("OpenBao redirected to another node", Remedy::Again),
+        (300..=399, _) => unavailable(
+            "OpenBao redirected to another node, and redirects are followed only to configured \
+             endpoints; add that node to openbao.failoverAddresses",
+            Remedy::Again,
+        ),
         (412, _) => unavailable("the node has not yet seen our last write", Remedy::Again),
         (429, _) => Finding::new(
             Class::RateLimited,
-            "OpenBao limits the rate of our requests",
+            "OpenBao limits the rate of our requests; raise its rate limit quota, or find who \
+             else uses it up",
             Remedy::Again,
         ),
         (502, _) => unavailable(
@@ -77,7 +82,8 @@ pub(crate) fn classify(operation: Operation, status: u16, text: Option<&str>) ->
         ),
         (503, Some(text)) if text.contains("sealed") => Finding::new(
             Class::Sealed,
-            "OpenBao or its namespace is sealed; unseal it",
+            // A node that was never initialised says the same.
+            "OpenBao or its namespace is sealed; unseal it, or initialise it if it is new",
             Remedy::Again,
         ),
         (503, Some(text)) if text.contains("locked by an administrator") => unavailable(
@@ -100,59 +106,6 @@ pub(crate) fn classify(operation: Operation, status: u16, text: Option<&str>) ->
 pub(crate) fn classify_item(text: &str) -> Finding {
     let (_, text) = unwrap_text(text);
     transit_text(&text).unwrap_or(OWN_INPUT)
-}
-
-/// Judges an exchange that did not end in an answer.
-pub(crate) fn classify_failure(failure: Failure) -> Finding {
-    use Class::{ConnectionFailed, DnsFailed, TlsFailed};
-    match failure {
-        Failure::Dns => Finding::new(
-            DnsFailed,
-            "the host name of the OpenBao address does not resolve",
-            Remedy::Again,
-        ),
-        Failure::Refused => Finding::new(
-            ConnectionFailed,
-            "the connection to OpenBao was refused or cannot be made",
-            Remedy::Again,
-        ),
-        Failure::ConnectTimeout => Finding::new(
-            ConnectionFailed,
-            "no connection to OpenBao within half of openbao.timeout",
-            Remedy::Again,
-        ),
-        Failure::Tls => Finding::new(
-            TlsFailed,
-            "the TLS handshake with OpenBao failed",
-            Remedy::Again,
-        ),
-        Failure::Certificate => Finding::new(
-            TlsFailed,
-            "the certificate of OpenBao was not accepted; check openbao.caCertFile, \
-             openbao.tlsServerName and the certificate's validity",
-            Remedy::Again,
-        ),
-        Failure::LostBeforeAnswer => Finding::new(
-            ConnectionFailed,
-            "OpenBao closed the connection before it answered",
-            Remedy::Again,
-        ),
-        Failure::LostInAnswer => Finding::new(
-            ConnectionFailed,
-            "OpenBao closed the connection in the middle of its answer",
-            Remedy::None,
-        ),
-        Failure::NotHttp => unavailable("an answer came that is not HTTP", Remedy::None),
-        Failure::TooLarge => unavailable("the answer is larger than allowed", Remedy::None),
-        Failure::Timeout { answering: false } => unavailable(
-            "OpenBao did not answer within openbao.timeout",
-            Remedy::Again,
-        ),
-        Failure::Timeout { answering: true } => unavailable(
-            "OpenBao did not finish its answer within openbao.timeout",
-            Remedy::None,
-        ),
-    }
 }
 
 /// A 2xx whose body is not what the operation promises.

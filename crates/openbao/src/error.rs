@@ -25,7 +25,7 @@ pub enum Class {
     Sealed,
     /// 5xx, redirect, oversize or junk body, `openbao.timeout`.
     Unavailable,
-    /// Connection refused or reset.
+    /// No connection: refused, reset, unreachable or not in time.
     ConnectionFailed,
     /// The name does not resolve.
     DnsFailed,
@@ -51,6 +51,38 @@ pub struct Error {
     pub status: Option<u16>,
 }
 
+/// What a call hears that waited for a token until its deadline, while no login had failed.
+pub(crate) const NO_TOKEN_YET: &str =
+    "the deadline of the call ran out while it waited for a token";
+
+impl Error {
+    /// OpenBao did not answer `operation`.
+    #[must_use]
+    pub fn silence(operation: &'static str) -> Self {
+        Self {
+            class: Class::Unavailable,
+            operation,
+            reason: "OpenBao did not answer within openbao.timeout".to_owned(),
+            status: None,
+        }
+    }
+
+    /// What a call failed of that has no caller but sets its deadline itself: where that ran
+    /// out, it was OpenBao that did not answer in time.
+    #[must_use]
+    pub fn without_caller(self) -> Self {
+        if self.class != Class::Deadline {
+            return self;
+        }
+        let mut silence = Self::silence(self.operation);
+        if self.reason == NO_TOKEN_YET {
+            "there was no token in time, the login has not ended yet; see auth.login"
+                .clone_into(&mut silence.reason);
+        }
+        silence
+    }
+}
+
 impl Class {
     /// The stable class name that is logged and counted.
     #[must_use]
@@ -71,5 +103,34 @@ impl Class {
             Self::TlsFailed => "openbao_tls_failed",
             Self::Deadline => "timeout",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(class: Class, reason: &str) -> Error {
+        Error {
+            class,
+            operation: "transit_encrypt",
+            reason: reason.to_owned(),
+            status: None,
+        }
+    }
+
+    #[test]
+    fn a_call_without_a_caller_never_speaks_of_a_deadline() {
+        for (reason, said) in [
+            ("x", "did not answer within openbao.timeout"),
+            (NO_TOKEN_YET, "no token in time"),
+        ] {
+            let told = error(Class::Deadline, reason).without_caller();
+            assert_eq!(told.class, Class::Unavailable);
+            assert!(told.reason.contains(said), "{told}");
+            assert!(!told.reason.contains("deadline"), "{told}");
+        }
+        let login = error(Class::AuthFailed, "no such role");
+        assert_eq!(login.clone().without_caller(), login);
     }
 }

@@ -11,9 +11,10 @@ use tokio::time::{Instant, sleep};
 use tracing::Level;
 
 use crate::{
-    classify::{Finding, JUNK, Remedy, classify, classify_failure},
+    classify::{Finding, JUNK, Remedy, classify},
     endpoints::Endpoints,
     error::{Class, Error},
+    failures::classify_failure,
     metrics::{Metrics, OK},
     operation::Operation,
     transport::{Answer, Failure, Request, Route, Transport},
@@ -100,10 +101,10 @@ impl Fault {
     }
 }
 
-/// The caller's time is over.
+/// The time of the call is over: a caller's, a login's or a probe's.
 pub(crate) const DEADLINE: Finding = Finding::new(
     Class::Deadline,
-    "the caller's deadline ran out",
+    "OpenBao did not answer before the deadline of the call",
     Remedy::None,
 );
 

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     channel::{Channel, Lost, Outgoing},
-    connect::{ConnectError, Connector},
+    connect::Connector,
     idle::Idle,
     settings::{Settings, SettingsError},
     tls::Trust,
@@ -118,8 +118,8 @@ impl HttpTransport {
                 Err(Lost::Sent(failure)) => return Err(failure),
             }
         }
-        let stream = self.connector.connect(&endpoint.authority).await;
-        let mut channel = Channel::over(stream.map_err(failure)?).await?;
+        let stream = self.connector.connect(&endpoint.authority).await?;
+        let mut channel = Channel::over(stream).await?;
         match channel.ask(outgoing, answering, limit).await {
             Ok((head, body)) => {
                 if !route.new_connection {
@@ -194,14 +194,4 @@ const LONGEST_RETRY_AFTER: u64 = 3600;
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds.min(LONGEST_RETRY_AFTER)))
-}
-
-fn failure(error: ConnectError) -> Failure {
-    match error {
-        ConnectError::Dns => Failure::Dns,
-        ConnectError::Refused => Failure::Refused,
-        ConnectError::Timeout => Failure::ConnectTimeout,
-        ConnectError::Tls => Failure::Tls,
-        ConnectError::Certificate => Failure::Certificate,
-    }
 }

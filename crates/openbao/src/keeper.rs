@@ -24,7 +24,7 @@ use crate::{
     classify::{Finding, Refusal, Remedy},
     credential::Credential,
     desk::{Desk, Refreshed, Verdict},
-    error::{Class, Error},
+    error::{Class, Error, NO_TOKEN_YET},
     exchange::{Budget, DEADLINE, Exchange, Fault, Way},
     lease::{Due, Lease},
     metrics::{Metrics, OK},
@@ -289,8 +289,9 @@ impl Keeper {
                 }
             }
             Err(fault) => {
-                self.metrics.renewal(fault.finding.class.as_str());
-                log_failure("auth.renewal", &fault.into_error(operation));
+                let error = login_error(fault, operation);
+                self.metrics.renewal(error.class.as_str());
+                log_failure("auth.renewal", &error);
                 Renewal::LoginNeeded
             }
         }
@@ -412,10 +413,7 @@ impl Keeper {
                 "the provider stops, and there is no token to ask OpenBao with",
             )
         } else {
-            (
-                Class::Deadline,
-                "the caller's deadline ran out while it waited for a token",
-            )
+            (Class::Deadline, NO_TOKEN_YET)
         };
         desk.failure().unwrap_or_else(|| Error {
             class,
@@ -484,7 +482,7 @@ fn token_header(grant: &Grant) -> Option<HeaderValue> {
     Some(header)
 }
 
-/// A login whose time ran out is OpenBao's or the credential's slowness; the calls that wait
+/// A login or renewal whose time ran out is OpenBao's or the credential's slowness; the calls that wait
 /// for it have deadlines of their own.
 fn login_error(fault: Fault, operation: Operation) -> Error {
     let mut error = fault.into_error(operation);

@@ -16,6 +16,7 @@ mod endpoints;
 pub mod transport;
 
 mod classify;
+mod failures;
 mod wire;
 
 mod connect;

@@ -46,19 +46,53 @@ pub struct Answer {
     pub body: Zeroizing<Vec<u8>>,
 }
 
+/// What ended a TLS handshake, where it was not the certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandshakeFault {
+    /// No TLS version, or no cipher, that both sides know.
+    NothingInCommon,
+    /// What came is no TLS, for example plain HTTP.
+    NotTls,
+    /// The connection ended.
+    CutOff,
+    /// Anything else.
+    Other,
+}
+
+/// Why the server's certificate was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateFault {
+    /// It, or one between it and the authority, is no longer valid.
+    Expired,
+    /// It, or one between it and the authority, is not yet valid.
+    NotYetValid,
+    /// It is for another name.
+    OtherName,
+    /// No authority of the bundle signed it.
+    UnknownAuthority,
+    /// Anything else, or there was none.
+    Other,
+}
+
 /// Why there is no complete answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     /// The host name does not resolve.
     Dns,
-    /// Refused, unreachable, or reset before the TLS handshake.
+    /// Refused, or reset before the TLS handshake.
     Refused,
-    /// TCP or TLS took too long.
+    /// No route to the host or its network.
+    Unreachable,
+    /// This node did not open the connection, for a reason of its own.
+    Unopened,
+    /// The name or TCP took too long.
     ConnectTimeout,
+    /// TCP was there, and TLS took too long.
+    HandshakeTimeout,
     /// The handshake failed.
-    Tls,
+    Tls(HandshakeFault),
     /// The handshake failed because of the server's certificate.
-    Certificate,
+    Certificate(CertificateFault),
     /// The connection ended before the head of the answer.
     LostBeforeAnswer,
     /// The connection ended in the body.

@@ -3,9 +3,8 @@ mod transit;
 use super::*;
 use crate::{
     error::Class::{
-        AuthFailed, CiphertextRejected, ConnectionFailed, DnsFailed, KeyMissing, OwnInput,
-        PolicyDenied, RateLimited, Sealed, TlsFailed, Unavailable, VersionTooNew,
-        VersionUnavailable,
+        AuthFailed, CiphertextRejected, KeyMissing, OwnInput, PolicyDenied, RateLimited, Sealed,
+        Unavailable, VersionTooNew, VersionUnavailable,
     },
     operation::Operation::{
         BatchDecrypt, Decrypt, DisableUpsertRead, Encrypt, JwtLogin, MetadataRead, TokenRenewSelf,
@@ -416,34 +415,14 @@ fn an_item_of_a_batch_is_judged_as_a_single_request_would_be() {
 }
 
 #[test]
-fn a_failure_is_repeated_exactly_when_no_byte_of_an_answer_came() {
-    for (failure, class, remedy) in [
-        (Failure::Dns, DnsFailed, Remedy::Again),
-        (Failure::Refused, ConnectionFailed, Remedy::Again),
-        (Failure::ConnectTimeout, ConnectionFailed, Remedy::Again),
-        (Failure::Tls, TlsFailed, Remedy::Again),
-        (Failure::Certificate, TlsFailed, Remedy::Again),
-        (Failure::LostBeforeAnswer, ConnectionFailed, Remedy::Again),
-        (Failure::LostInAnswer, ConnectionFailed, Remedy::None),
-        (Failure::NotHttp, Unavailable, Remedy::None),
-        (Failure::TooLarge, Unavailable, Remedy::None),
-        (
-            Failure::Timeout { answering: false },
-            Unavailable,
-            Remedy::Again,
-        ),
-        (
-            Failure::Timeout { answering: true },
-            Unavailable,
-            Remedy::None,
-        ),
+fn what_an_operator_can_mend_says_how() {
+    for (status, text, advice) in [
+        (307, "", "openbao.failoverAddresses"),
+        (429, "x", "quota"),
+        (503, "Vault is sealed", "initialise it if it is new"),
     ] {
-        let finding = classify_failure(failure);
-        assert_eq!(
-            (finding.class, finding.remedy),
-            (class, remedy),
-            "{failure:?}"
-        );
+        let finding = classify(Encrypt, status, Some(text));
+        assert!(finding.reason.contains(advice), "{}", finding.reason);
     }
 }
 

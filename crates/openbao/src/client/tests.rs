@@ -261,7 +261,7 @@ async fn errors_say_what_was_asked_and_what_came_back() {
         .unwrap_err();
     assert_eq!(
         answer.to_string(),
-        "transit_metadata_read: OpenBao or its namespace is sealed; unseal it"
+        "transit_metadata_read: OpenBao or its namespace is sealed; unseal it, or initialise it if it is new"
     );
     assert_eq!(answer.status, Some(503));
 }

@@ -1,6 +1,9 @@
 //! Whose certificate is accepted.
 
-use openbao::{OpenBao, error::Class, settings::SettingsError};
+use std::time::Duration;
+
+use bao_dev::testing::TlsMode;
+use openbao::{LoginState, OpenBao, error::Class, settings::SettingsError};
 use prometheus_client::registry::Registry;
 
 use crate::rig::{Client, Rig, within, write};
@@ -32,6 +35,36 @@ async fn a_server_with_another_name_is_refused_although_its_address_fits() {
     settings.server_name = "bao.internal".to_owned();
     assert_eq!(class(&Client::start(settings)).await, Class::TlsFailed);
     assert_eq!(rig.control().count("login"), 0);
+}
+
+/// What the first login fails of, in words for the log.
+async fn why(client: &Client) -> String {
+    loop {
+        if let LoginState::NoToken(Some(error)) = client.bao.login_state() {
+            assert_eq!(error.class, Class::TlsFailed, "{error}");
+            return error.reason;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn every_trouble_with_tls_has_words_of_its_own() {
+    let rig = Rig::start().await;
+    for (mode, words) in [
+        (TlsMode::Expired, "it has expired"),
+        (TlsMode::NotYetValid, "not yet valid"),
+        (TlsMode::WrongName, "for another name"),
+        (TlsMode::UnknownCa, "no authority in openbao.caCertFile"),
+        (TlsMode::Version, "no TLS version"),
+        (TlsMode::Alert, "no TLS version"),
+        (TlsMode::Reset, "cut off"),
+        (TlsMode::Plain, "does not speak TLS"),
+    ] {
+        rig.control().tls(None, mode).unwrap();
+        let said = why(&rig.client()).await;
+        assert!(said.contains(words), "{mode:?}: {said}");
+    }
 }
 
 #[tokio::test]
@@ -67,7 +100,7 @@ async fn settings_that_cannot_work_are_refused_at_once() {
         SettingsError::Namespace
     ));
     assert!(matches!(
-        refused(&|s| s.timeout = std::time::Duration::ZERO),
+        refused(&|s| s.timeout = Duration::ZERO),
         SettingsError::Zero { .. }
     ));
     assert!(matches!(
