@@ -35,21 +35,17 @@ impl Manner {
     }
 
     /// Ends a request at its limit even if the client does not: a probe that never ended
-    /// would be the last of its kind.
+    /// would be the last of its kind. Nobody waits for a probe: its time running out is told
+    /// as OpenBao's silence, not as a caller's haste.
     async fn bound<T>(
         options: CallOptions,
         operation: &'static str,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let late = |_| Error {
-            class: Class::Deadline,
-            operation,
-            reason: "no answer within the probe's limit".to_owned(),
-            status: None,
-        };
         timeout_at(options.deadline, call)
             .await
-            .unwrap_or_else(|elapsed| Err(late(elapsed)))
+            .unwrap_or_else(|_| Err(Error::silence(operation)))
+            .map_err(Error::without_caller)
     }
 }
 
@@ -162,5 +158,36 @@ fn failure(error: &Error) -> DeepFailure {
         fault,
         class,
         reason: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{FakeTransit, error};
+
+    const MANNER: Manner = Manner {
+        limit: Duration::from_secs(2),
+        new_connection: false,
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_whose_time_runs_out_says_that_openbao_did_not_answer() {
+        let transit = FakeTransit::new();
+        for hangs in [true, false] {
+            transit.script().hangs = hangs;
+            transit.script().down = Some(error(Class::Deadline));
+            let asked = metadata(Arc::clone(&transit) as _, MANNER).await;
+            let refused = asked.unwrap_err();
+            let tried = deep(Arc::clone(&transit) as _, 1, MANNER).await;
+            let failed = tried.unwrap_err();
+            assert_eq!(refused.class, Class::Unavailable);
+            assert_eq!(failed.class, "openbao_unavailable");
+            assert_eq!(failed.fault, Fault::Transient);
+            for reason in [refused.reason, failed.reason] {
+                let words = "OpenBao did not answer within openbao.timeout";
+                assert!(reason.ends_with(words), "{reason}");
+            }
+        }
     }
 }
