@@ -80,8 +80,10 @@ pub struct Verdict {
 #[derive(Debug, Default)]
 pub struct Health {
     metadata_good: Option<Duration>,
+    metadata_answered: Option<Duration>,
     metadata_findings: Vec<Finding>,
     deep_good: Option<Duration>,
+    deep_answered: Option<Duration>,
     deep_finding: Option<Finding>,
     deep_failing: bool,
     deep_doubt: Confirm<Finding>,
@@ -94,10 +96,16 @@ impl Health {
         if findings.iter().all(Finding::ends_with_promotion) {
             self.metadata_good = Some(mono);
         }
+        self.metadata_answered(mono);
         self.metadata_findings = findings.to_vec();
     }
 
-    /// A metadata probe was answered and nothing was learnt but what is definitely wrong.
+    /// A metadata probe was answered, with whatever: OpenBao is there.
+    pub fn metadata_answered(&mut self, mono: Duration) {
+        self.metadata_answered = Some(mono);
+    }
+
+    /// Nothing is learnt but what is definitely wrong.
     pub fn metadata_doubted(&mut self, findings: &[Finding]) {
         self.metadata_findings = findings.to_vec();
     }
@@ -105,6 +113,7 @@ impl Health {
     /// A deep probe with the write key passed.
     pub fn deep_passed(&mut self, mono: Duration) {
         self.deep_good = Some(mono);
+        self.deep_answered = Some(mono);
         self.deep_finding = None;
         self.deep_failing = false;
         self.deep_doubt.clear();
@@ -119,6 +128,9 @@ impl Health {
         mono: Duration,
     ) -> Option<Duration> {
         self.deep_failing = true;
+        if fault != Fault::Transient {
+            self.deep_answered = Some(mono);
+        }
         match fault {
             Fault::Transient => None,
             Fault::Definite(finding) => {
@@ -155,6 +167,9 @@ impl Health {
     }
 
     /// The verdict at `mono`; `has_active` says whether there is a write key.
+    ///
+    /// That a kind has no good probe is a reason of its own only where nothing better is known:
+    /// a finding in an answer that came in time says why, and OpenBao is not away.
     #[must_use]
     pub fn verdict(&self, settings: &Settings, has_active: bool, mono: Duration) -> Verdict {
         let mut reasons: Vec<&'static str> = Vec::new();
@@ -164,10 +179,14 @@ impl Health {
             .saturating_add(settings.max_staleness);
         let metadata = lives_until(self.metadata_good, settings.max_staleness);
         let deep = lives_until(self.deep_good, deep_life);
+        let metadata_told = !self.metadata_findings.is_empty()
+            && lives(self.metadata_answered, settings.max_staleness, mono);
+        let deep_told = self.deep_finding.is_some() && lives(self.deep_answered, deep_life, mono);
         let missing = [
             (!has_active).then_some("no_active_key"),
-            ripeness(metadata, mono, "metadata_not_probed", "metadata_stale"),
-            ripeness(deep, mono, "deep_not_probed", "deep_stale"),
+            ripeness(metadata, mono, "metadata_not_probed", "metadata_stale")
+                .filter(|_| !metadata_told),
+            ripeness(deep, mono, "deep_not_probed", "deep_stale").filter(|_| !deep_told),
         ];
         for word in words.chain(missing.into_iter().flatten()) {
             if !reasons.contains(&word) {
@@ -186,6 +205,10 @@ impl Health {
 
 fn lives_until(good: Option<Duration>, life: Duration) -> Option<Duration> {
     good.map(|good| good.saturating_add(life))
+}
+
+fn lives(at: Option<Duration>, life: Duration, mono: Duration) -> bool {
+    lives_until(at, life).is_some_and(|until| mono < until)
 }
 
 fn ripeness(
@@ -311,6 +334,61 @@ mod tests {
         let catching_up = Finding::CatchingUp { from: 1, to: 2 };
         health.metadata_accepted(&[catching_up], s(50));
         assert_eq!(health.metadata_good(), Some(s(50)));
+    }
+
+    #[test]
+    fn staleness_is_a_reason_only_where_no_answer_says_more() {
+        // Seconds of the last good probe and of the last that found something; reasons at 1000 s.
+        let table: [(Option<u64>, Option<u64>, &[&str]); 6] = [
+            (Some(0), Some(1000), &["upsert_allowed"]),
+            (None, Some(1000), &["upsert_allowed"]),
+            (Some(0), Some(881), &["upsert_allowed"]),
+            (Some(0), Some(880), &["upsert_allowed", "metadata_stale"]),
+            (None, Some(880), &["upsert_allowed", "metadata_not_probed"]),
+            (Some(0), None, &["metadata_stale"]),
+        ];
+        for (good, found, reasons) in table {
+            let mut health = Health::default();
+            health.deep_passed(s(1000));
+            if let Some(at) = good {
+                health.metadata_accepted(&[], s(at));
+            }
+            if let Some(at) = found {
+                health.metadata_accepted(&[Finding::UpsertAllowed], s(at));
+            }
+            let verdict = verdict(&health, s(1000));
+            assert_eq!(verdict.reasons, reasons, "{good:?} {found:?}");
+            assert_eq!(verdict.healthy_until, None);
+        }
+        // Doubtful answers without a finding tell nothing; with one they do.
+        let mut health = good_at(0, 1000);
+        health.metadata_doubted(&[]);
+        health.metadata_answered(s(1000));
+        assert_eq!(verdict(&health, s(1000)).reasons, ["metadata_stale"]);
+        health.metadata_doubted(&[Finding::KeyMissing]);
+        assert_eq!(verdict(&health, s(1000)).reasons, ["key_missing"]);
+    }
+
+    #[test]
+    fn a_deep_finding_stands_for_staleness_until_nobody_answers() {
+        let refused = Finding::DeepRefused("transit_policy_denied");
+        for fault in [
+            Fault::Definite(Finding::RoundTrip("x")),
+            Fault::Doubtful(refused),
+        ] {
+            let mut health = good_at(1000, 0);
+            (0..3).for_each(|n| {
+                health.deep_failed(fault.clone(), true, s(900 + 2 * n));
+            });
+            let finding = health.findings().next().map(Finding::word).unwrap();
+            assert_eq!(verdict(&health, s(1000)).reasons, [finding]);
+            health.metadata_accepted(&[], s(1323));
+            health.deep_failed(Fault::Transient, false, s(1323));
+            assert_eq!(verdict(&health, s(1323)).reasons, [finding]);
+            let away = verdict(&health, s(1324));
+            assert_eq!(away.reasons, [finding, "deep_stale"]);
+            assert_eq!(away.healthy_until, None);
+        }
     }
 
     #[test]

@@ -147,7 +147,10 @@ impl Probes {
         self.report_metadata(&observation.answer, &decision, took);
         match decision.reading {
             Reading::Accepted => self.health.metadata_accepted(&decision.findings, now.mono),
-            Reading::Unconfirmed => self.health.metadata_doubted(&decision.findings),
+            Reading::Unconfirmed => {
+                self.health.metadata_answered(now.mono);
+                self.health.metadata_doubted(&decision.findings);
+            }
             Reading::Inconsistent => {}
         }
         if let (Answer::Metadata { key, .. }, Reading::Accepted) =

@@ -261,12 +261,7 @@ async fn a_key_with_a_past_is_not_recorded_and_the_grace_time_ends_the_process()
     assert_eq!(world.disk.active(), None);
     assert_eq!(
         world.reasons(),
-        [
-            "registry_missing",
-            "no_active_key",
-            "metadata_not_probed",
-            "deep_not_probed"
-        ]
+        ["registry_missing", "no_active_key", "deep_not_probed"]
     );
     assert_eq!(
         world.absorbed.versions().first(),
