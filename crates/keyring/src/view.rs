@@ -24,12 +24,15 @@ pub struct Trouble {
 }
 
 /// How the probes of one kind do, for people: the verdict is in [`View::healthy_until`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProbeSight {
     /// When (monotonic) one passed last.
     pub passed: Option<Duration>,
     /// The class of the last one, if it failed.
     pub trouble: Option<Trouble>,
+    /// What that one said, in one sentence that may be shown to anybody: no secret, no path
+    /// and no address is in it.
+    pub reason: Option<Arc<str>>,
 }
 
 /// The registry and the health verdict at one instant.

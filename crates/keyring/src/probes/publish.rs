@@ -26,8 +26,19 @@ impl Probes {
     /// Swaps the view: write key, records and verdict change in the same instant.
     pub(super) fn publish(&mut self) {
         let verdict = self.verdict();
-        self.reported
-            .verdict(&verdict.reasons, self.health.findings());
+        let failures = [&self.metadata, &self.deep]
+            .into_iter()
+            .filter_map(|kind| kind.failures.sentence());
+        // The first generation may be waiting for the disk.
+        let disk = self
+            .disk
+            .state_lags()
+            .then(|| "the registry cannot be written; the log events state.* say why".to_owned());
+        self.reported.verdict(
+            &verdict.reasons,
+            self.health.findings(),
+            failures.chain(disk),
+        );
         let before = self.doors.view.load_full();
         let mut view = View {
             active: None,

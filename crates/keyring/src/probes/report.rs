@@ -1,7 +1,7 @@
 //! Log lines of the probes: changes at info, the first of equal failures at warn and then
 //! ever more rarely, successes at debug.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use pace::{Now, millis};
 use registry::{
@@ -12,11 +12,16 @@ use tracing::{debug, info, warn};
 
 use crate::view::{ProbeSight, Trouble};
 
+/// Shown instead of why a login failed: the sentence may name a file.
+const LOGIN_REFUSED: &str =
+    "the login or the local credential was refused; the log event auth.login says why";
+
 /// One probe kind's failures in a row.
 #[derive(Debug)]
 pub(super) struct Failures {
     kind: &'static str,
     class: &'static str,
+    reason: Arc<str>,
     repeated: u64,
     passed: Option<Duration>,
     since: Option<Now>,
@@ -27,6 +32,7 @@ impl Failures {
         Self {
             kind,
             class: "",
+            reason: Arc::default(),
             repeated: 0,
             passed: None,
             since: None,
@@ -41,7 +47,17 @@ impl Failures {
                 word: self.class,
                 since,
             }),
+            reason: self.class().map(|class| match class {
+                "auth_failed" => LOGIN_REFUSED.into(),
+                _ => Arc::clone(&self.reason),
+            }),
         }
+    }
+
+    /// The last probe's failure for the log, unless it passed.
+    pub(super) fn sentence(&self) -> Option<String> {
+        let class = self.class()?;
+        Some(format!("{} probe: {class}: {}", self.kind, self.reason))
     }
 
     /// The class of the failures, unless the last probe passed.
@@ -64,6 +80,7 @@ impl Failures {
             debug!(probe_kind, status = "ok", duration_ms, "status.probe");
         }
         self.class = "";
+        self.reason = Arc::default();
         self.repeated = 0;
         self.passed = Some(now.mono);
         self.since = None;
@@ -83,6 +100,9 @@ impl Failures {
             1
         };
         self.class = error_class;
+        if *self.reason != *reason {
+            self.reason = reason.into();
+        }
         let (probe_kind, repeated) = (self.kind, self.repeated);
         let duration_ms = millis(took);
         // 1, 2, 4, 8 ...: a long outage stays visible and does not fill the disk.
@@ -112,28 +132,56 @@ impl Failures {
 
 /// The verdict as it was last reported.
 #[derive(Debug, Default)]
-pub(super) struct Reported(Option<Vec<&'static str>>);
+pub(super) struct Reported {
+    reasons: Option<Vec<&'static str>>,
+    was_healthy: bool,
+    /// A start at which nothing is wrong so far: not healthy yet, and no warning.
+    is_quiet: bool,
+}
 
 impl Reported {
-    /// Reports a change; `reasons` is empty when healthy.
+    /// Reports a change; `reasons` is empty when healthy. `failures` says what went wrong last,
+    /// where no finding does.
     pub(super) fn verdict<'f>(
         &mut self,
         reasons: &[&'static str],
         findings: impl Iterator<Item = &'f Finding>,
+        failures: impl Iterator<Item = String>,
     ) {
-        if self.0.as_deref() == Some(reasons) {
+        let is_same = self.reasons.as_deref() == Some(reasons);
+        if is_same && !self.is_quiet {
             return;
         }
-        self.0 = Some(reasons.to_vec());
+        let findings: Vec<String> = findings
+            .map(|finding| format!("{} [{}]", finding, finding.label().as_str()))
+            .collect();
+        let wrong: Vec<String> = if findings.is_empty() {
+            failures.collect()
+        } else {
+            findings
+        };
+        self.was_healthy |= reasons.is_empty();
+        self.is_quiet = !self.was_healthy && wrong.is_empty();
+        if is_same && self.is_quiet {
+            return;
+        }
+        self.reasons = Some(reasons.to_vec());
         if reasons.is_empty() {
             info!(healthz = "ok", "status.changed");
             return;
         }
         let reasons = reasons.join(",");
-        let findings: Vec<String> = findings
-            .map(|finding| format!("{} [{}]", finding, finding.label().as_str()))
-            .collect();
-        let findings = findings.join("; ");
+        if self.is_quiet {
+            let findings = "the first probes are under way";
+            info!(healthz = "unhealthy", reasons, findings, "status.changed");
+            return;
+        }
+        let findings = if wrong.is_empty() {
+            "no probe passed in time, and none failed: the process or the machine stood still"
+                .to_owned()
+        } else {
+            wrong.join("; ")
+        };
         warn!(healthz = "unhealthy", reasons, findings, "status.changed");
     }
 }

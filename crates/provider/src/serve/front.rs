@@ -9,7 +9,7 @@ use keyring::view::{ProbeSight, Trouble};
 use pace::Now;
 
 use super::history::Lately;
-use crate::version::VERSION;
+use crate::version::{COMMIT, VERSION};
 
 /// Everything that the page shows.
 pub(super) struct Front {
@@ -45,7 +45,8 @@ min-width:0}dl{display:grid;grid-template-columns:auto 1fr;gap:.15rem .9rem;marg
 dt{color:var(--soft)}dd{margin:0;text-align:right;overflow-wrap:anywhere}\
 code{font:.85em ui-monospace,monospace}svg{width:100%;height:3.2rem;display:block;border-bottom:1px solid var(--line)}\
 polyline{fill:none;stroke:var(--mark);stroke-width:1.5;vector-effect:non-scaling-stroke}\
-circle{fill:var(--mark)}footer{margin-top:1.5rem;font-size:.85rem}p{margin:.2rem 0}";
+circle{fill:var(--mark)}footer{margin-top:1.5rem;font-size:.85rem}p{margin:.2rem 0}\
+.said{margin:-1rem 0 1.5rem}.said+.said{margin-top:-1.2rem}";
 
 /// The document.
 pub(super) fn render(front: &Front) -> String {
@@ -63,10 +64,12 @@ pub(super) fn render(front: &Front) -> String {
              <meta http-equiv=\"refresh\" content=\"10\">\
              <title>{badge} - bao-kms-provider</title><style>{STYLE}</style></head><body><main>\
              <header><h1>bao-kms-provider</h1><span class=\"badge {tone}\">{badge}</span>\
-             <span class=\"bad\">{}</span></header><div class=\"grid\">",
-            escaped(&front.reasons.join(", "))
+             <span class=\"bad\">{}</span></header>",
+            shown(&front.reasons.join(", "))
         ),
     );
+    failures(&mut page, front);
+    page.push_str("<div class=\"grid\">");
     probes(&mut page, front);
     keys(&mut page, front);
     backend(&mut page, front);
@@ -76,9 +79,11 @@ pub(super) fn render(front: &Front) -> String {
     push(
         &mut page,
         format_args!(
-            "</div><footer class=\"soft\">version {}, renewed every ten seconds; \
+            "</div><footer class=\"soft\">version {}, commit {}; as of {}, renewed every ten seconds; \
              <code>/ready</code> has the same for machines</footer></main></body></html>\n",
-            escaped(VERSION)
+            escaped(VERSION),
+            escaped(COMMIT),
+            clock_time(front.now.wall).unwrap_or_default(),
         ),
     );
     page
@@ -93,13 +98,27 @@ fn push(page: &mut String, text: std::fmt::Arguments<'_>) {
 fn card(page: &mut String, title: &str, rows: &[(&str, &str, String)]) {
     push(page, format_args!("<section><h2>{title}</h2><dl>"));
     for (name, tone, value) in rows {
-        let value = escaped(value);
+        let (name, value) = (shown(name), shown(value));
         push(
             page,
             format_args!("<dt>{name}</dt><dd class=\"{tone}\">{value}</dd>"),
         );
     }
     page.push_str("</dl></section>");
+}
+
+/// What the last probes said, if they failed.
+fn failures(page: &mut String, front: &Front) {
+    let tone = if front.healthy { "warn" } else { "bad" };
+    for (name, sight) in [("metadata", &front.metadata), ("deep", &front.deep)] {
+        if let Some(reason) = &sight.reason {
+            let reason = shown(reason);
+            push(
+                page,
+                format_args!("<p class=\"{tone} said\">{name} probe: {reason}</p>"),
+            );
+        }
+    }
 }
 
 fn probes(page: &mut String, front: &Front) {
@@ -123,12 +142,18 @@ fn keys(page: &mut String, front: &Front) {
         }
         None => (name, "soft", none.to_owned()),
     };
+    // Nothing is encrypted while unhealthy.
+    let write_key = if front.healthy {
+        "writes"
+    } else {
+        "write key, unused"
+    };
     let disk = match &front.disk {
         None => ("disk", "good", "holds it".to_owned()),
         Some(trouble) => ("disk", "warn", troubled(trouble, front.now)),
     };
     let rows = [
-        row("writes", &front.active, "no key yet"),
+        row(write_key, &front.active, "no key yet"),
         row("pending", &front.pending, "none"),
         ("generation", "", front.generation.to_string()),
         disk,
@@ -155,14 +180,17 @@ fn backend(page: &mut String, front: &Front) {
 }
 
 fn errors(page: &mut String, errors: &[(String, u64)]) {
-    let mut rows: Vec<(&str, &str, String)> = errors
-        .iter()
-        .map(|(class, count)| ("", "warn", format!("{count} \u{d7} {class}")))
-        .collect();
-    if rows.is_empty() {
-        rows.push(("", "good", "none".to_owned()));
+    let title = "Failed requests to OpenBao, last ten minutes";
+    if errors.is_empty() {
+        let none = "<p class=\"good\">none</p></section>";
+        push(page, format_args!("<section><h2>{title}</h2>{none}"));
+        return;
     }
-    card(page, "Failed requests to OpenBao, last ten minutes", &rows);
+    let rows: Vec<(&str, &str, String)> = errors
+        .iter()
+        .map(|(class, count)| (class.as_str(), "warn", count.to_string()))
+        .collect();
+    card(page, title, &rows);
 }
 
 /// Width and height of the drawing, in its own units.
@@ -227,6 +255,11 @@ fn troubled(trouble: &Trouble, now: Now) -> String {
     format!("{} for {}", trouble.word, rough(lasts))
 }
 
+/// A time of the wall clock, in UTC.
+pub(super) fn clock_time(wall: i64) -> Option<String> {
+    Some(jiff::Timestamp::from_second(wall).ok()?.to_string())
+}
+
 /// A duration as people say it.
 fn rough(time: Duration) -> String {
     match time.as_secs() {
@@ -234,6 +267,11 @@ fn rough(time: Duration) -> String {
         seconds @ 120..=7199 => format!("{} min", seconds / 60),
         seconds => format!("{} h", seconds / 3600),
     }
+}
+
+/// Text between tags; long words may be broken where their parts meet.
+fn shown(text: &str) -> String {
+    escaped(text).replace('_', "_<wbr>")
 }
 
 /// Text that is text wherever it is put in HTML.

@@ -96,8 +96,8 @@ fn front_page(facts: &Facts) -> Page {
         now,
         healthy: view.healthy(now.mono).is_ok(),
         reasons: reasons(&view, now),
-        metadata: view.metadata,
-        deep: view.deep,
+        metadata: view.metadata.clone(),
+        deep: view.deep.clone(),
         active: view.active.as_ref().map(shown),
         pending: pending.map(|slot| shown(&slot.snapshot)),
         generation: view.generation,
@@ -146,6 +146,7 @@ fn probe(sight: &ProbeSight, now: Now) -> Value {
     let passed = sight.passed.map(|at| now.mono.saturating_sub(at).as_secs());
     json!({
         "failing": sight.trouble.map(|trouble| trouble.word),
+        "reason": sight.reason.as_deref(),
         "since": sight.trouble.map(|trouble| timestamp(&trouble)),
         "for_seconds": sight.trouble.map(|trouble| lasts(&trouble, now)),
         "passed_seconds_ago": passed,
@@ -154,8 +155,7 @@ fn probe(sight: &ProbeSight, now: Now) -> Value {
 
 /// On the wall clock of that time, to be looked for in logs.
 fn timestamp(trouble: &Trouble) -> Option<String> {
-    let at = jiff::Timestamp::from_second(trouble.since.wall).ok()?;
-    Some(at.to_string())
+    front::clock_time(trouble.since.wall)
 }
 
 /// On the monotonic clock: right whatever the wall clock did.

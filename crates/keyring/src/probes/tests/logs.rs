@@ -70,19 +70,71 @@ async fn changes_are_reported_once_and_equal_failures_ever_more_rarely() {
     assert!(changed.len() <= 3, "one per set of reasons: {changed:?}");
     assert!(changed.last().unwrap().contains("\"healthz\":\"ok\""));
     for line in &changed {
-        let healthy = line.contains("\"healthz\":\"ok\"");
-        let level = if healthy { "INFO" } else { "WARN" };
-        assert!(line.contains(&format!("\"level\":\"{level}\"")), "{line}");
+        assert!(line.contains("\"level\":\"INFO\""), "a good start: {line}");
     }
     world.transit.script().down = Some(error(Class::Sealed));
     world.pass(3600).await;
     let changed = lines.with("status.changed");
-    assert!(changed.len() <= 5 && changed.last().unwrap().contains("metadata_stale"));
+    let last = changed.last().unwrap();
+    assert!(changed.len() <= 5 && last.contains("metadata_stale"));
+    for words in [
+        "\"level\":\"WARN\"",
+        "metadata probe: openbao_sealed: transit_decrypt: scripted",
+    ] {
+        assert!(last.contains(words), "{words} is not in {last}");
+    }
     let probes = lines.with("status.probe");
     assert!((8..=18).contains(&probes.len()), "{}", probes.len());
     let openbao_sealed = "\"error_class\":\"openbao_sealed\"";
     assert!(probes.iter().all(|line| line.contains(openbao_sealed)));
     drop(guard);
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_is_a_warning_as_soon_as_something_is_wrong() {
+    let lines = Lines::default();
+    let guard = lines.capture();
+    let mut world = World::new(Some(first()));
+    world.transit.script().down = Some(error(Class::Sealed));
+    world.start(settings());
+    world.pass(30).await;
+    let changed = lines.with("status.changed");
+    let [before, after] = changed.as_slice() else {
+        panic!("one line before the first failure and one after it: {changed:?}")
+    };
+    for (line, level, words) in [
+        (before, "INFO", "the first probes are under way"),
+        (after, "WARN", "metadata probe: openbao_sealed: "),
+    ] {
+        assert!(line.contains(&format!("\"level\":\"{level}\"")), "{line}");
+        assert!(line.contains(words), "{line}");
+    }
+    drop(guard);
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_probe_said_is_shown_while_it_fails_but_not_what_may_name_a_file() {
+    let world = World::healthy().await;
+    let reason = |world: &World| world.view.load().metadata.reason.clone();
+    assert_eq!(reason(&world), None);
+    world.transit.script().down = Some(error(Class::Sealed));
+    world.pass(31).await;
+    assert_eq!(
+        reason(&world).unwrap().as_ref(),
+        "transit_decrypt: scripted"
+    );
+    world.transit.script().down = Some(error(Class::AuthFailed));
+    world.pass(61).await;
+    let shown = reason(&world).unwrap();
+    assert!(
+        !shown.contains("scripted") && shown.contains("auth.login"),
+        "{shown}"
+    );
+    world.transit.script().down = None;
+    world.pass(61).await;
+    assert_eq!(reason(&world), None);
     world.end().await.unwrap();
 }
 

@@ -18,6 +18,7 @@ fn front() -> Front {
                 word: "openbao_sealed",
                 since,
             }),
+            reason: Some("OpenBao is <b>sealed</b>; unseal_it".into()),
         },
         deep: ProbeSight::default(),
         active: Some((3, "abcdefghijklmnop".to_owned())),
@@ -42,19 +43,36 @@ fn what_is_wrong_and_since_when_is_said_in_words() {
     let page = render(&front());
     for words in [
         ">unhealthy<",
-        "metadata_stale",
-        "openbao_sealed for 5 min",
+        "metadata_<wbr>stale",
+        "metadata probe: OpenBao is &lt;b&gt;sealed&lt;/b&gt;; unseal_<wbr>it",
+        "openbao_<wbr>sealed for 5 min",
+        ">write key, unused<",
         "not yet",
         "version 3 (abcdef\u{2026})",
         ">7<",
-        "write_failed for 5 min",
+        "write_<wbr>failed for 5 min",
         "2 h left",
         "4.0 ms, at most 8.0 ms",
         "no call yet",
+        "commit ",
+        "as of 2027-01-15T08:05:00Z",
     ] {
         assert!(page.contains(words), "{words} is not in {page}");
     }
     assert!(!page.contains("ghijklmnop"), "a hash is cut");
+}
+
+#[test]
+fn a_healthy_page_writes_and_lists_nothing_that_failed() {
+    let mut front = front();
+    (front.healthy, front.reasons) = (true, Vec::new());
+    front.metadata = ProbeSight::default();
+    front.lately.errors.clear();
+    let page = render(&front);
+    for words in [">healthy<", ">writes<", ">none</p>"] {
+        assert!(page.contains(words), "{words} is not in {page}");
+    }
+    assert!(!page.contains("probe: ") && !page.contains("unused"));
 }
 
 #[test]

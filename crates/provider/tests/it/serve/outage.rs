@@ -45,6 +45,8 @@ async fn a_long_outage_is_unhealthy_without_a_key_id_and_over_within_two_probes(
     let (provider, sealed) = world.with_data().await;
     world.control().seal();
     provider.unhealthy("metadata_stale").await;
+    let said = "metadata probe: openbao_sealed: ";
+    provider.logged("status.changed", "findings", said).await;
     let mut client = provider.client().await;
     let encrypted = refused(Sealed::try_make(&mut client).await);
     assert_eq!(encrypted, (Code::FailedPrecondition, "status_stale".into()));

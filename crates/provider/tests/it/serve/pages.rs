@@ -190,6 +190,10 @@ async fn live_is_not_ready_and_the_pages_take_no_other_method() {
     assert_eq!((code, &body["ready"]), (503, &false.into()));
     let metadata = &body["probes"]["metadata"];
     assert_eq!(metadata["failing"], "openbao_sealed");
+    let reason = metadata["reason"].as_str().unwrap();
+    assert!(reason.contains("sealed"), "{reason}");
+    let page = provider.http("health", "GET", "/").await.body;
+    assert!(page.contains("said\">metadata probe: "), "{page}");
     let since: jiff::Timestamp = metadata["since"].as_str().unwrap().parse().unwrap();
     assert!((0..60).contains(&(jiff::Timestamp::now().as_second() - since.as_second())));
     assert!(metadata["for_seconds"].as_u64() < Some(60));
