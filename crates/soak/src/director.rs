@@ -279,17 +279,29 @@ impl Director {
     }
 
     fn tell(&self, held: &str) -> io::Result<()> {
-        let (minutes, calls, weather, faults) = {
+        let (minutes, calls, weather, faults, newest) = {
             let books = self.model.ledger.books();
             let calls: u64 = books.outcomes.values().sum();
             let weather: u64 = books.weather.values().map(|toll| toll.times).sum();
             let minutes = self.model.ledger.began().elapsed().as_secs() / 60;
-            (minutes, calls, weather, books.faults_in_all)
+            let faults = match books.fault_after {
+                None => format!("{} faults", books.faults_in_all),
+                Some(name) => format!(
+                    "{} faults, the last since '{name}' began",
+                    books.faults_in_all
+                ),
+            };
+            let newest = match books.newest {
+                Some(newest) if newest != self.now_playing => {
+                    format!("{newest}; now {}", self.now_playing)
+                }
+                _ => self.now_playing.to_owned(),
+            };
+            (minutes, calls, weather, faults, newest)
         };
         writeln!(
             io::stdout(),
-            "{minutes:>3} min: {calls} calls, weather number {weather} ({}), v{}, {faults} faults{held}",
-            self.now_playing,
+            "{minutes:>3} min: {calls} calls, weather number {weather} ({newest}), v{}, {faults}{held}",
             self.model.keys.latest()
         )
     }

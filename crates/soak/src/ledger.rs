@@ -36,12 +36,16 @@ pub(crate) struct Books {
     pub(crate) all: BTreeMap<Call, Latency>,
     /// Bad weather by name.
     pub(crate) weather: BTreeMap<&'static str, Toll>,
+    /// The one that came last.
+    pub(crate) newest: Option<&'static str>,
     /// Rotations, restarts and the like.
     pub(crate) tallies: BTreeMap<&'static str, u64>,
     /// What must not have happened; the first ones in words.
     pub(crate) faults: Vec<String>,
     /// How many in all.
     pub(crate) faults_in_all: u64,
+    /// The weather that had come last before the last of them.
+    pub(crate) fault_after: Option<&'static str>,
     /// Answers with wrong bytes.
     pub(crate) wrong: u64,
     /// Ciphertexts that did not decrypt at the end.
@@ -105,7 +109,9 @@ impl Ledger {
 
     /// Bad weather came.
     pub(crate) fn came(&self, weather: &'static str) {
-        self.books().weather.entry(weather).or_default().times += 1;
+        let mut books = self.books();
+        books.weather.entry(weather).or_default().times += 1;
+        books.newest = Some(weather);
     }
 
     /// Bad weather, which ended `after` ago, excuses a failure.
@@ -129,6 +135,7 @@ impl Ledger {
         let at = self.began.elapsed().as_secs_f64();
         let mut books = self.books();
         books.faults_in_all += 1;
+        books.fault_after = books.newest;
         if books.faults.len() < TOLD {
             books.faults.push(format!("{at:.1} s: {what}"));
         }

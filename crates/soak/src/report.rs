@@ -11,6 +11,7 @@ use crate::{
     model::NAMES,
     node::Node,
     sky::Call,
+    weather::TABLE,
 };
 
 const BEGIN: &str = "<!-- soak -->";
@@ -127,10 +128,11 @@ impl Summary {
         let weather: u64 = self.books.weather.values().map(|toll| toll.times).sum();
         let mut page = format!(
             "| what | count |\n|---|---|\n| duration | {} min {} s |\n| seed | {seed} |\n\
-             | calls | {calls} |\n| spells of bad weather | {weather} of {} kinds |\n",
+             | calls | {calls} |\n| spells of bad weather | {weather}, of {} of the {} kinds |\n",
             took.as_secs() / 60,
             took.as_secs() % 60,
-            self.books.weather.len()
+            self.books.weather.len(),
+            TABLE.len()
         );
         for (what, count) in &self.books.tallies {
             page += &format!("| {what} | {count} |\n");
@@ -142,7 +144,7 @@ impl Summary {
         };
         page += &format!("| goal of {STATUS_GOAL:?} for 99 of 100 Status | {goal} |\n");
         page += &format!(
-            "| ciphertexts decrypted on both nodes at the end | {remembered} of {versions} key versions |\n\
+            "| ciphertexts decrypted on both nodes at the end | {remembered}, under {versions} key versions |\n\
              | wrong answers | {} |\n| lost ciphertexts | {} |\n| failures that nothing excuses | {} |\n",
             self.books.wrong, self.books.lost, self.books.faults_in_all
         );
