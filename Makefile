@@ -3,9 +3,9 @@
 #   make demo    install what is missing, build, show the main job end to end
 #   make test    install what is missing, build, run all tests
 #   make lint    formatting, clippy, cargo deny, documentation, generated files
-#   make bench   what a call costs, next to an empty handler and a bare client, one table
+#   make bench   what a call costs, next to an empty handler and a bare client, one table: DOC=file
 #   make cost    instructions of the hot paths next to the recorded ones; RECORD=1 records
-#   make faults  every fault of the backend, and the table of docs/reliability.md
+#   make faults  every fault of the backend, as the table of docs/reliability.md: DOC=file
 #   make soak    two providers and an OpenBao on a hostile day: TIME=10m, SEED=n, DOC=file
 #   make nightly what takes too long for every change: many more random cases, an hour of soak
 
@@ -64,13 +64,13 @@ cost: setup
 	@scripts/cost.sh
 
 bench: setup
-	@scripts/bench.sh
+	@scripts/bench.sh $(if $(DOC),--document $(DOC))
 
 soak: setup
 	@scripts/soak.sh --time $(or $(TIME),10m) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE)) $(if $(DOC),--doc $(DOC))
 
 faults: setup
-	@scripts/faults.sh
+	@scripts/faults.sh $(if $(DOC),--doc $(DOC))
 
 nightly: test
 	PROPTEST_CASES=20000 cargo test --locked --workspace --release

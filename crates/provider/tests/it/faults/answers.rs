@@ -81,7 +81,7 @@ fn sealed() -> Vec<Row> {
             "F5.3",
             "OpenBao is not initialised (`sys/health` 501), as after its storage was lost",
         )
-        .for_a_moment()
+        .cut_short(When::Stale)
         .starts(|rig| rig.control().initialized(false))
         .ends(|rig| rig.control().initialized(true)),
         Row::new(
@@ -104,7 +104,7 @@ fn failed_inside() -> Vec<Row> {
             .unhealthy(When::Stale, "metadata_stale"),
         away("F6.2", "the same in the wrapped form")
             .starts(|rig| everything(rig, Action::wrapped(500, "internal error")))
-            .for_a_moment(),
+            .cut_short(When::Stale),
         away(
             "F6.3",
             "an election: the node knows of no active node (500)",
@@ -113,7 +113,7 @@ fn failed_inside() -> Vec<Row> {
             let text = "local node not active but active cluster node not found";
             everything(rig, Action::error(500, text));
         })
-        .for_a_moment(),
+        .cut_short(When::Stale),
         Row::new("F6.4", "now and then a 500 `internal error`")
             .refused_by_openbao("openbao_unavailable")
             .longest_ms(500)
@@ -123,7 +123,7 @@ fn failed_inside() -> Vec<Row> {
             "a gateway before OpenBao answers 502 with its own page",
         )
         .starts(|rig| everything(rig, Action::body(502, "<html>Bad Gateway</html>")))
-        .for_a_moment(),
+        .cut_short(When::Stale),
     ]
 }
 
@@ -152,7 +152,7 @@ fn redirects() -> Vec<Row> {
                 let to = "https://127.0.0.1:1".to_owned();
                 everything(rig, Action::Redirect { to });
             })
-            .for_a_moment(),
+            .cut_short(When::Stale),
         away(
             "F7.3",
             "the only node redirects to an address that is not configured: nobody goes there",
@@ -161,7 +161,7 @@ fn redirects() -> Vec<Row> {
             let to = rig.foreign_address();
             everything(rig, Action::Redirect { to });
         })
-        .for_a_moment()
+        .cut_short(When::Stale)
         .also(|rig| {
             rig.foreign_address_was_visited()
                 .then(|| "the foreign address was visited".to_owned())
@@ -196,7 +196,7 @@ fn limits() -> Vec<Row> {
         )
         .starts(|rig| everything(rig, Action::rate_limited(Some(30))))
         .fails(LIMITED)
-        .for_a_moment(),
+        .cut_short(When::Stale),
     ]
 }
 
@@ -216,7 +216,7 @@ fn audit() -> Vec<Row> {
         )
         .starts(|rig| rig.control().audit(Audit::ResponseFails))
         .ends(|rig| rig.control().audit(Audit::Works))
-        .for_a_moment(),
+        .cut_short(When::Stale),
         away(
             "F11.3",
             "metadata can be read, but encrypt and decrypt fail with 500",
@@ -244,7 +244,7 @@ fn malformed() -> Vec<Row> {
             .unhealthy(When::Stale, "metadata_stale"),
         away("F13.2", "every answer ends in the middle of its JSON")
             .starts(|rig| everything(rig, Action::Truncate { bytes: None }))
-            .for_a_moment(),
+            .cut_short(When::Stale),
         Row::new(
             "F13.3",
             "answers are right, but say that they are web pages",
@@ -257,7 +257,7 @@ fn malformed() -> Vec<Row> {
         away("F13.4", "every answer is 5 MB long")
             .log("openbao.request", "larger than allowed")
             .starts(|rig| everything(rig, Action::Huge { bytes: 5_000_000 }))
-            .for_a_moment(),
+            .cut_short(When::Stale),
         away(
             "F13.5",
             "the member that matters is missing from every answer",
@@ -276,7 +276,7 @@ fn malformed() -> Vec<Row> {
                 rig.fault(Fault::new(gone).path(path));
             }
         })
-        .for_a_moment(),
+        .cut_short(When::Stale),
     ]
 }
 

@@ -159,7 +159,13 @@ fn calls(
         if let Outcome::NoAnswer(what) = &call.outcome {
             misses.push(format!("{caller:?}: {what}"));
         }
-        if call.took() > row.longest + NOISE {
+        // No machine is so busy that an API server would wait longer.
+        if call.took() > row.patience {
+            misses.push(format!(
+                "{caller:?} took {:?}, longer than its caller waits",
+                call.took()
+            ));
+        } else if call.took() > row.longest + NOISE {
             misses.push(format!(
                 "{caller:?} took {:?}, more than {:?}",
                 call.took(),

@@ -61,7 +61,7 @@ fn lagging() -> Vec<Row> {
             "F10.2",
             "a standby that lags does not know the newest key version yet, and answers alone",
         )
-        .for_a_moment()
+        .cut_short(When::DeepStale)
         .lasts_ms(3000)
         .starts(|rig| {
             let text = "invalid ciphertext: version is too new";
@@ -105,7 +105,7 @@ fn lagging() -> Vec<Row> {
             "the active node is gone, and the standby that is left has missed the last rotation",
         )
         .with_standby()
-        .for_a_moment()
+        .cut_short(When::Confirmed)
         .prepare(left_behind)
         .rotated(Answers::Works)
         .lasts_ms(3000)

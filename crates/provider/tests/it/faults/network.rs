@@ -72,14 +72,14 @@ fn broken() -> Vec<Row> {
             .starts(|rig| rig.fault(Fault::new(Action::Reset)))
             .fails(LOST)
             .longest_ms(500)
-            .for_a_moment(),
+            .cut_short(When::Stale),
         lost(
             "F1.4",
             "every connection is reset in the middle of the answer",
         )
         .starts(|rig| rig.fault(Fault::new(Action::ResetMidBody)))
         .fails(LOST)
-        .for_a_moment(),
+        .cut_short(When::Stale),
         lost(
             "F1.5",
             "requests are carried out, but now and then the answer is lost",
@@ -106,7 +106,7 @@ fn silent() -> Vec<Row> {
         .fails(HURRIED)
         .longest_ms(1200)
         .lasts_ms(2000)
-        .for_a_moment()
+        .cut_short(When::Stale)
         .again(Again::WhenRequestsHaveTimedOut, Again::TwoProbes),
         lost(
             "F2.3",
@@ -175,7 +175,7 @@ fn slow() -> Vec<Row> {
             .fails(SILENT)
             .longest_ms(2400)
             .lasts_ms(2500)
-            .for_a_moment()
+            .cut_short(When::Stale)
             .again(Again::WhenRequestsHaveTimedOut, Again::TwoProbes),
     ]
 }
@@ -198,16 +198,16 @@ fn untrusted() -> Vec<Row> {
             .unhealthy(When::Stale, "metadata_stale"),
         refused("F4.2", "its certificate is of another name")
             .starts(|rig| handshakes(rig, TlsMode::WrongName))
-            .for_a_moment(),
+            .cut_short(When::Stale),
         refused("F4.3", "its certificate is of an unknown authority")
             .starts(|rig| handshakes(rig, TlsMode::UnknownCa))
-            .for_a_moment(),
+            .cut_short(When::Stale),
         refused("F4.4", "it speaks no version of TLS that we do")
             .starts(|rig| handshakes(rig, TlsMode::Version))
-            .for_a_moment(),
+            .cut_short(When::Stale),
         refused("F4.5", "it speaks HTTP without TLS")
             .starts(|rig| handshakes(rig, TlsMode::Plain))
-            .for_a_moment(),
+            .cut_short(When::Stale),
     ]
 }
 
@@ -249,6 +249,6 @@ fn restarts() -> Vec<Row> {
         .fails(SEALED_AFTER_A_RESTART)
         .encrypt(Answers::Fails(SEALED_AFTER_A_RESTART))
         .longest_ms(500)
-        .for_a_moment(),
+        .cut_short(When::Stale),
     ]
 }

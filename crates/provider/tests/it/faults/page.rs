@@ -25,7 +25,7 @@ pub(super) fn expected(row: &Row) -> String {
         "| {} | {} | {} | {} | {} | {} | {} |",
         row.id,
         row.cause,
-        status(row.status),
+        status(row),
         encrypt(row),
         with_time(row, decrypt),
         signs(row),
@@ -39,10 +39,14 @@ pub(super) fn with_measured(row: &Row, measured: Option<&Measured>) -> String {
     format!("{} {cell} |", expected(row))
 }
 
-fn status(health: Health) -> String {
-    match health {
-        Health::Steady => "`ok` throughout".to_owned(),
-        Health::Rotates => "`ok` throughout; the key_id moves on, never back".to_owned(),
+fn status(row: &Row) -> String {
+    let ok = match row.in_the_end {
+        None => "`ok` throughout".to_owned(),
+        Some(when) => format!("`ok` {} (not waited for here)", when.until_words()),
+    };
+    match row.status {
+        Health::Steady => ok,
+        Health::Rotates => format!("{ok}; the key_id moves on, never back"),
         Health::Unhealthy(when, _) => format!("`unhealthy` {}", when.words()),
     }
 }

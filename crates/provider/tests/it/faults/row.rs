@@ -17,7 +17,7 @@ pub(super) const STALE: Duration = Duration::from_millis(2500);
 pub(super) const TIMEOUT: Duration = Duration::from_millis(1000);
 /// Three identical answers, the first of them remembered only, each two seconds apart.
 const CONFIRMED: Duration = Duration::from_secs(6);
-/// What a busy machine may add to every upper bound.
+/// What a busy machine may add to every upper bound but the caller's own deadline.
 pub(super) const NOISE: Duration = Duration::from_millis(1200);
 /// What the API server waits.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -111,6 +111,8 @@ pub(super) struct Row {
     pub(super) starts: Act,
     pub(super) ends: Act,
     pub(super) status: Health,
+    /// What Status would show if it lasted; the row ends before.
+    pub(super) in_the_end: Option<When>,
     pub(super) encrypt: Answers,
     /// Of data under the write key.
     pub(super) decrypt: Answers,
@@ -142,6 +144,7 @@ impl Row {
             starts: |_| {},
             ends: |rig| rig.control().faults_clear(),
             status: Health::Steady,
+            in_the_end: None,
             encrypt: Answers::Works,
             decrypt: Answers::Works,
             older: None,
@@ -232,9 +235,15 @@ impl Row {
         self
     }
 
-    /// Too short for Status to show it.
+    /// By its nature too short for Status to show it.
     pub(super) fn for_a_moment(self) -> Self {
         self.config("status.statusMaxStaleness", "20s")
+    }
+
+    /// Ends here before Status shows it, and need not end so soon in life.
+    pub(super) fn cut_short(mut self, in_the_end: When) -> Self {
+        self.in_the_end = Some(in_the_end);
+        self.for_a_moment()
     }
 
     /// A request to OpenBao that fails so is logged and counted.
@@ -311,6 +320,19 @@ impl When {
                  `statusMaxStaleness` together"
             }
             Self::Confirmed => "after 6 s, when three new connections have said the same",
+        }
+    }
+
+    /// How long Status is `ok` before.
+    pub(super) fn until_words(self) -> &'static str {
+        match self {
+            Self::NextProbe => "until the next probe",
+            Self::NextDeepProbe => "until the next deep probe",
+            Self::Stale => "until `statusMaxStaleness` is over",
+            Self::DeepStale => {
+                "until `deepProbeInterval` and `statusMaxStaleness` together are over"
+            }
+            Self::Confirmed => "until three new connections have said the same for 6 s",
         }
     }
 }

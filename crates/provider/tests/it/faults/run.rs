@@ -249,8 +249,15 @@ async fn in_every_weather_the_provider_answers_as_the_table_says_and_is_soon_wel
         tokio::time::sleep(APART * place.min(8)).await;
         (at, judged(row).await)
     });
-    let verdicts: BTreeMap<usize, Verdict> =
-        stream::iter(runs).buffer_unordered(AT_ONCE).collect().await;
+    let mut done = 0;
+    let verdicts: BTreeMap<usize, Verdict> = stream::iter(runs)
+        .buffer_unordered(AT_ONCE)
+        .inspect(|_| {
+            done += 1;
+            tell(done, rows.len());
+        })
+        .collect()
+        .await;
     let verdicts: Vec<Verdict> = verdicts.into_values().collect();
     let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("faults.md");
     fs::write(made, rendered(&rows, &verdicts)).unwrap();
@@ -267,6 +274,14 @@ async fn in_every_weather_the_provider_answers_as_the_table_says_and_is_soon_wel
     }
     assert!(failed.is_empty(), "rows that differ:\n{failed}");
     assert_noise_is_rare(&rows, &verdicts);
+}
+
+/// For who waits for the table.
+#[expect(clippy::print_stderr, reason = "shown only with --nocapture")]
+fn tell(done: usize, all: usize) {
+    if done.is_multiple_of(10) || done == all {
+        eprintln!("faults: {done} of {all} rows done");
+    }
 }
 
 /// Noise hits a call here and there. What delays most rows beyond their times is no noise.
@@ -298,7 +313,7 @@ fn the_page_for_operators_holds_exactly_this_table() {
     let mut shown = shown.trim().lines();
     assert!(
         shown.next().unwrap().starts_with(page::HEAD),
-        "docs/reliability.md: other columns; run make faults"
+        "docs/reliability.md: other columns; run make faults DOC=docs/reliability.md"
     );
     let shown: Vec<&str> = shown.skip(1).collect();
     let rows = table();
@@ -306,12 +321,12 @@ fn the_page_for_operators_holds_exactly_this_table() {
         let expected = page::expected(row);
         assert!(
             line.starts_with(&expected),
-            "docs/reliability.md differs from the table; run make faults\npage:  {line}\ntable: {expected}"
+            "docs/reliability.md differs from the table; run make faults DOC=docs/reliability.md\npage:  {line}\ntable: {expected}"
         );
     }
     assert_eq!(
         shown.len(),
         rows.len(),
-        "docs/reliability.md; run make faults"
+        "docs/reliability.md; run make faults DOC=docs/reliability.md"
     );
 }
