@@ -3,8 +3,8 @@
 //! HTTP/2 keeps an answer until the client gives a window for it and reads it. A client that
 //! goes on asking and never takes, and still answers pings, would fill the memory. So every
 //! answer that waits is counted, the oldest first: its client is cut off when it has waited for
-//! too long, and at once when there are too many in all. Age decides in both cases, because
-//! whoever reads has no old ones, however many he asked for at the same time.
+//! too long, and at once when there are too many in all and he holds more than a share. Among
+//! those, age decides: whoever reads has no old ones, however many he asked for at the same time.
 
 use std::{
     collections::BTreeMap,

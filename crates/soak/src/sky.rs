@@ -35,6 +35,8 @@ const STALE: &str = "status_stale";
 const AUTH: &str = "auth_failed";
 /// Who waits for a lane behind those that wait for a token.
 const BEHIND: &str = "timeout";
+/// A connection ended, and the one repetition was spent already.
+const DISCONNECTED: &str = "openbao_connection_failed";
 /// A rotation so long before bad weather may not have been promoted when it came.
 const YOUNG: Duration = Duration::from_secs(10);
 /// Within so long after bad weather a probe has passed.
@@ -195,9 +197,19 @@ impl Sky {
         lost && trouble > 1
     }
 
+    /// A call is repeated once: what its first attempt met, before this, may have been other weather.
+    fn is_second_blow(&self, episode: &Episode, span: Span) -> bool {
+        self.episodes.iter().any(|other| {
+            other.began < episode.began && other.ended.is_none_or(|ended| ended >= span.began)
+        })
+    }
+
     fn allows(&self, episode: &Episode, class: &str, span: Span) -> bool {
         if (class == AUTH || class == BEHIND) && self.is_token_lost_in_trouble(episode) {
             return true;
+        }
+        if class == DISCONNECTED && episode.weather.ends_connections() {
+            return self.is_second_blow(episode, span);
         }
         if class != UNHEALTHY && class != STALE {
             return episode.weather.classes.contains(&class);
@@ -353,6 +365,18 @@ mod tests {
         sky.begin(weather(Kind::SigningKeyChanged), None, second(zero, 100));
         let excuse = sky.excuse(Call::Decrypt, BEHIND, span(zero, 0, 101, 104));
         assert!(excuse.is_some());
+    }
+
+    #[test]
+    fn one_lost_connection_excuses_nothing_and_one_after_other_weather_does() {
+        let zero = Instant::now();
+        let mut sky = Sky::new(Pacing::long());
+        let hangs = sky.begin(weather(Kind::Hanging), None, second(zero, 90));
+        sky.end(hangs, second(zero, 100));
+        sky.begin(weather(Kind::TlsOld), None, second(zero, 100));
+        let excuse = |from, to| sky.excuse(Call::Decrypt, DISCONNECTED, span(zero, 0, from, to));
+        assert!(excuse(99, 101).is_some());
+        assert_eq!(excuse(101, 102), None);
     }
 
     #[test]

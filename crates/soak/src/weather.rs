@@ -259,6 +259,12 @@ impl Weather {
         )
     }
 
+    /// Whether it begins and ends with the connections, and does nothing else to a call: one such
+    /// loss is made good.
+    pub(crate) fn ends_connections(&self) -> bool {
+        matches!(self.kind, Kind::TlsOld | Kind::ConnectionsEnded)
+    }
+
     /// Whether it is about the provider's process and not the backend.
     pub(crate) fn is_restart(&self) -> bool {
         matches!(
