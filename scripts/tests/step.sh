@@ -12,6 +12,11 @@ fail() {
 # With job control a job in the background can be sent SIGINT.
 set -m
 for signal in INT TERM HUP; do
+    # Under nohup a hangup is ignored, and no shell below can catch it.
+    if [ -n "$(trap -p "$signal")" ]; then
+        echo "step.sh: SIG$signal is ignored here, so it is not tried" >&2
+        continue
+    fi
     rm -f "$home/pid"
     TMPDIR=$home scripts/step.sh "sleeping" \
         bash -c 'bash -c "sleep 60 & echo \$! >\$0.new; mv \$0.new \$0; wait" "$0"; true' "$home/pid" >/dev/null 2>&1 &
