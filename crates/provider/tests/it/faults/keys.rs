@@ -7,6 +7,7 @@ use super::{
     rig::Rig,
     row::{Again, Answers, Health, Refusal, Row, When},
 };
+use crate::serve::world::SOUND;
 
 const UNKNOWN_YET: &[Refusal] = &[Refusal(Unavailable, "transit_version_unavailable")];
 const UNKNOWN_YET_OR_AWAY: &[Refusal] = &[
@@ -238,17 +239,6 @@ fn rotations() -> Vec<Row> {
         .log("rotation.promoted", ""),
     ]
 }
-
-const SOUND: KeyConfig = KeyConfig {
-    min_decryption_version: Some(1),
-    min_encryption_version: Some(0),
-    min_available_version: Some(0),
-    deletion_allowed: Some(false),
-    exportable: Some(false),
-    allow_plaintext_backup: Some(false),
-    soft_deleted: Some(false),
-    derived: Some(false),
-};
 
 fn set(rig: &Rig, config: &KeyConfig) {
     rig.control().key_config(config).unwrap();

@@ -7,7 +7,7 @@ use tonic::Code;
 
 use super::{
     child::Provider,
-    world::{Sealed, World, refused},
+    world::{SOUND, Sealed, World, refused},
 };
 
 /// What happens in OpenBao.
@@ -27,17 +27,6 @@ struct Case {
 fn set(control: &Control, config: &KeyConfig) {
     control.key_config(config).unwrap();
 }
-
-const SOUND: KeyConfig = KeyConfig {
-    min_decryption_version: Some(1),
-    min_encryption_version: Some(0),
-    min_available_version: Some(0),
-    deletion_allowed: Some(false),
-    exportable: Some(false),
-    allow_plaintext_backup: Some(false),
-    soft_deleted: Some(false),
-    derived: Some(false),
-};
 
 /// A member of the key that has no business being what it is.
 const fn profile(change: Act, finding: &'static str) -> Case {

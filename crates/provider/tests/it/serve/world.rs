@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bao_dev::testing::{Control, DevServer, Options};
+use bao_dev::testing::{Control, DevServer, KeyConfig, Options};
 use kms_proto::v2::EncryptResponse;
 use kms_server::client::{Client, ClientError};
 use secret::SecretBytes;
@@ -17,6 +17,18 @@ use super::{child::Provider, stage::Stage};
 
 /// How long a test waits for something that has to happen; a busy machine is slow.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The settings of a key that nothing is wrong with, to change one or to go back to.
+pub(crate) const SOUND: KeyConfig = KeyConfig {
+    min_decryption_version: Some(1),
+    min_encryption_version: Some(0),
+    min_available_version: Some(0),
+    deletion_allowed: Some(false),
+    exportable: Some(false),
+    allow_plaintext_backup: Some(false),
+    soft_deleted: Some(false),
+    derived: Some(false),
+};
 
 pub(crate) struct World {
     pub(crate) bao: DevServer,
