@@ -3,11 +3,8 @@
 //! Modules from the ground floor to the roof; each uses only what stands above it.
 
 pub(crate) mod raw;
-mod source;
 
-mod fault;
 mod schema;
-mod yaml;
 
 mod overrides;
 mod walk;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use registry::{health, scope::Scope};
+use yaml::fault::Fault;
 
 use super::{
-    fault::Fault,
     raw::{self, Raw},
     settings::{
         Bootstrap, DebugCorrelation, LogFormat, LogLevel, Logging, OnTimeout, OpenBao, Rotation,

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use secret::file::FileError;
-
-use super::{
+use yaml::{
     fault::{Fault, render, summary},
     source::Source,
 };

@@ -3,10 +3,10 @@
 
 use nix::unistd;
 use secret::file::{self, FileError};
+use yaml::fault::Fault;
 
 use super::{
     error::{ConfigError, Faults},
-    fault::Fault,
     settings::{AuthMethod, Config, Group},
 };
 

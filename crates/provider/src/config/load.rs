@@ -3,16 +3,19 @@
 use std::{path::Path, sync::Arc};
 
 use secret::file;
+use yaml::{
+    fault::{Fault, Show},
+    source::{Place, Source},
+    tree,
+};
 
 use super::{
     check::check,
     error::{ConfigError, Faults},
-    fault::{Fault, Show},
     overrides::Overrides,
     schema::schema,
     settings::{Config, Origin},
-    source::{Place, Source},
-    walk, yaml,
+    walk,
 };
 
 /// Reads, checks and resolves the file at `path`; what `serve` starts from.
@@ -42,8 +45,8 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
 /// Checks a text; pure.
 pub(crate) fn parse(source: Source, overrides: &Overrides) -> Result<Config, ConfigError> {
     let mut faults = Vec::new();
-    let root = yaml::read(&source, &mut faults);
-    let Some(mut root) = root.filter(|root| root.kind != yaml::Kind::Null) else {
+    let root = tree::read(&source, &mut faults);
+    let Some(mut root) = root.filter(|root| root.kind != tree::Kind::Null) else {
         if faults.is_empty() {
             return Err(ConfigError::Empty {
                 path: source.name().into(),

@@ -1,9 +1,9 @@
 //! The few fields that a flag or the environment may set. Nothing that bears identity is among
 //! them: what data depends on is in one place, the file.
 
-use super::{
+use yaml::{
     source::Place,
-    yaml::{Entry, Kind, Node},
+    tree::{Entry, Kind, Node},
 };
 
 /// A value from outside the file, and the flag or variable that gave it.

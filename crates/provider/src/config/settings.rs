@@ -3,8 +3,9 @@
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use registry::scope::Scope;
+use yaml::source::Source;
 
-use super::{raw::Raw, source::Source, walk::Places};
+use super::{raw::Raw, walk::Places};
 
 /// What `load` returns. Rooms get their own settings from it; none of them sees this type.
 #[derive(Debug, Clone)]

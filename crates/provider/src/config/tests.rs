@@ -1,11 +1,12 @@
 //! The configuration as a whole: every rule, every diagnostic, every default.
 
+use yaml::source::Source;
+
 use super::{
     error::ConfigError,
     load::parse,
     overrides::{Override, Overrides},
     settings::Config,
-    source::Source,
 };
 
 mod diagnostics;

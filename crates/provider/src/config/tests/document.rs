@@ -1,7 +1,9 @@
 //! The printed configuration and the generated documents.
 
+use yaml::source::Source;
+
 use super::{VALID, overridden, parse, read};
-use crate::config::{Overrides, json_schema, print::yaml, reference, source::Source};
+use crate::config::{Overrides, json_schema, print::yaml, reference};
 
 #[test]
 fn what_is_printed_reads_back_as_the_same_configuration() {

@@ -1,7 +1,9 @@
 //! Each rule of each field: what breaks it is refused with the field's path and position.
 
+use yaml::source::Source;
+
 use super::{VALID, overridden, parse, read, refusal, with};
-use crate::config::{Overrides, source::Source};
+use crate::config::Overrides;
 
 /// Field, a value that must be refused, a part of the message.
 const REFUSED: &[(&str, &str, &str)] = &[

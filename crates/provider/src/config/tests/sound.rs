@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use proptest::prelude::{any, prop, prop_assert, proptest};
+use yaml::source::Source;
 
 use super::{VALID, read, with};
-use crate::config::{
-    AuthMethod, Endpoint, Group, OnTimeout, Overrides, load::parse, schema, source::Source,
-};
+use crate::config::{AuthMethod, Endpoint, Group, OnTimeout, Overrides, load::parse, schema};
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 

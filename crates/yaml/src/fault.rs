@@ -1,12 +1,12 @@
-//! One thing that is wrong with a configuration, and how it is shown.
+//! One thing that is wrong with a file, and how it is shown.
 
 use std::fmt::Write as _;
 
-use super::source::{Place, Source, Spot};
+use crate::source::{Place, Source, Spot};
 
 /// What a diagnostic may show of the source line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Show {
+pub enum Show {
     /// The key and the value.
     Value,
     /// The key; the value may be a secret in the wrong place.
@@ -17,17 +17,17 @@ pub(crate) enum Show {
 
 /// One problem. Neither `message` nor `advice` ever holds a value from the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub struct Fault {
     /// Dotted path, for example `openbao.failoverAddresses[1]`; empty for the file itself.
-    pub(crate) field: String,
+    pub field: String,
     /// What the caret points at.
-    pub(crate) place: Place,
+    pub place: Place,
     /// What is wrong: a predicate of the field, lower case, no full stop.
-    pub(crate) message: String,
+    pub message: String,
     /// What to do: an imperative, lower case, no full stop.
-    pub(crate) advice: String,
+    pub advice: String,
     /// Whether the value may be printed.
-    pub(crate) show: Show,
+    pub show: Show,
 }
 
 const HIDDEN: &str = "<hidden>";
@@ -37,7 +37,7 @@ const SHOWN: usize = 100;
 
 /// All faults as text: position, field, what is wrong, the line, a caret and an advice.
 /// Ordered by position, so that a reader walks down the file once.
-pub(crate) fn render(source: &Source, faults: &[Fault]) -> String {
+pub fn render(source: &Source, faults: &[Fault]) -> String {
     let mut ordered: Vec<&Fault> = faults.iter().collect();
     ordered.sort_by_key(|fault| match &fault.place {
         Place::Override(_) => (0, 0),
@@ -57,7 +57,7 @@ pub(crate) fn render(source: &Source, faults: &[Fault]) -> String {
 
 /// How many problems there are, and where: in the file, unless a flag or a variable has
 /// all of them.
-pub(crate) fn summary(source: &Source, faults: &[Fault]) -> String {
+pub fn summary(source: &Source, faults: &[Fault]) -> String {
     let count = faults.len();
     let noun = if count == 1 { "problem" } else { "problems" };
     let mut outside: Vec<&str> = Vec::new();

@@ -1,8 +1,8 @@
-//! The text of a configuration file, and places in it.
+//! The text of a file, and places in it.
 
 /// Where a key or a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
+pub enum Place {
     /// In the file.
     Text(Spot),
     /// A flag or an environment variable, by its name.
@@ -13,45 +13,52 @@ pub(crate) enum Place {
 
 /// A stretch of one line of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Spot {
+pub struct Spot {
     /// From 1.
-    pub(crate) line: usize,
+    pub line: usize,
     /// In characters, from 1.
-    pub(crate) column: usize,
+    pub column: usize,
     /// In characters, on that line; at least 1.
-    pub(crate) width: usize,
+    pub width: usize,
 }
 
 /// A file's name and content, kept for messages.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Source {
+pub struct Source {
     name: String,
     text: String,
 }
 
 impl Source {
-    pub(crate) fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+    /// A text under the name that messages give it.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             text: text.into(),
         }
     }
 
-    pub(crate) fn name(&self) -> &str {
+    /// What messages call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
         &self.name
     }
 
-    pub(crate) fn text(&self) -> &str {
+    /// All of it.
+    #[must_use]
+    pub fn text(&self) -> &str {
         &self.text
     }
 
     /// Line `number`, counted from 1, without its end.
-    pub(crate) fn line(&self, number: usize) -> Option<&str> {
+    #[must_use]
+    pub fn line(&self, number: usize) -> Option<&str> {
         self.text.lines().nth(number.checked_sub(1)?)
     }
 
     /// Whether the last line has no end, as in a file that is still being written.
-    pub(crate) fn is_cut_off(&self) -> bool {
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
         !self.text.is_empty() && !self.text.ends_with('\n')
     }
 }

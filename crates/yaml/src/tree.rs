@@ -7,21 +7,23 @@
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span};
 
-use super::{
+use crate::{
     fault::{Fault, Show},
     source::{Place, Source, Spot},
 };
 
 /// A value and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Node {
-    pub(crate) place: Place,
-    pub(crate) kind: Kind,
+pub struct Node {
+    /// Where it begins.
+    pub place: Place,
+    /// What it is.
+    pub kind: Kind,
 }
 
 /// What a value is, as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Nothing, `~` or `null`.
     Null,
     /// Text, not yet typed.
@@ -41,17 +43,20 @@ pub(crate) enum Kind {
 
 /// One pair of a mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    pub(crate) key_place: Place,
-    pub(crate) value: Node,
+pub struct Entry {
+    /// After unescaping.
+    pub key: String,
+    /// Where the key stands.
+    pub key_place: Place,
+    /// What stands behind the key.
+    pub value: Node,
 }
 
 /// Deeper than any configuration; bounds the work on hostile input.
 const NESTING: usize = 32;
 
 /// The document's root, or nothing when the text holds none; complaints go to `faults`.
-pub(crate) fn read(source: &Source, faults: &mut Vec<Fault>) -> Option<Node> {
+pub fn read(source: &Source, faults: &mut Vec<Fault>) -> Option<Node> {
     let options = granit_parser::options! {
         disallow_directives: true,
         emit_unresolved_aliases: true,
