@@ -1,14 +1,68 @@
-//! An answer on its way into HTTP/2, with the guard that counts it until it is written.
+//! A request on its way out of HTTP/2 and an answer on its way into it, each with what counts it
+//! for its client.
 
 use std::{
     pin::Pin,
     task::{Context, Poll},
 };
 
-use hyper::body::{Body as HttpBody, Buf, Bytes, Frame, SizeHint};
+use hyper::body::{Body as HttpBody, Buf, Bytes, Frame, Incoming, SizeHint};
 use tonic::{Status, body::Body};
 
 use crate::untaken::{Held, Kind, Taker};
+
+/// The body of a request.
+pub(crate) struct Asked {
+    body: Incoming,
+    client: Taker,
+    /// Bytes that are kept because there is more to come.
+    begun: usize,
+}
+
+impl Asked {
+    pub(crate) fn new(body: Incoming, client: Taker) -> Self {
+        Self {
+            body,
+            client,
+            begun: 0,
+        }
+    }
+}
+
+impl HttpBody for Asked {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        // A request that comes in one piece, as those of API servers do, is never counted.
+        if let Poll::Ready(Some(Ok(frame))) = &frame
+            && let Some(bytes) = frame.data_ref()
+            && !self.body.is_end_stream()
+        {
+            self.begun += bytes.len();
+            self.client.begun(bytes.len());
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.client.over(self.begun);
+    }
+}
 
 /// The body of an answer.
 pub(crate) struct Answer {

@@ -27,8 +27,8 @@ use tokio::{
 };
 
 use crate::{
-    answer::Answer,
-    door::Door,
+    answer::{Answer, Asked},
+    door::{Door, NotSent},
     metrics::{Metrics, Turned},
     peer::Peers,
     untaken::{Held, Kind, Taker, Untaken},
@@ -198,8 +198,12 @@ impl Service<Request<Incoming>> for Served {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (door, client) = (self.door.clone(), self.client.clone());
+        let request = request.map(|body| Asked::new(body, client.clone()));
         Box::pin(async move {
             let answer = door.answer(request).await;
+            if answer.extensions().get::<NotSent>().is_some() {
+                client.gave_up_on_a_request();
+            }
             Ok(answer.map(|body| Answer::new(body, &client)))
         })
     }

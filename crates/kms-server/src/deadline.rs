@@ -9,6 +9,10 @@ use tokio::time::Instant;
 const WITHOUT: Duration = Duration::from_secs(10);
 /// A longer patience than any API server has; beyond it a deadline bounds nothing.
 const LONGEST: Duration = Duration::from_secs(600);
+/// How long a request may take to come, from its head to its end. API servers send all of it at
+/// once over a local socket and give up after three seconds, so that only a client that holds on
+/// to what it began ever gets to feel this.
+const REQUEST: Duration = Duration::from_secs(5);
 
 /// When our own answer must be there: after 80 % of the caller's time, so that the caller
 /// gets our error and not its own.
@@ -16,6 +20,11 @@ pub(crate) fn internal(headers: &HeaderMap, now: Instant) -> Instant {
     let header = headers.get("grpc-timeout");
     let asked = header.and_then(|value| parse(value.to_str().ok()?));
     now + asked.map_or(WITHOUT, |asked| (asked * 4 / 5).min(LONGEST))
+}
+
+/// When the whole request must have come that began at `now`.
+pub(crate) fn of_the_request(now: Instant) -> Instant {
+    now + REQUEST
 }
 
 /// `grpc-timeout`: at most 8 digits and a unit. Anything else counts as not sent.

@@ -1,7 +1,7 @@
 //! What every call passes on its way in and out: its deadline, the guard that counts it, the
 //! net under its panics, and our words in place of the library's.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use http::{Request, Response};
 use keyring::kms::Kms;
@@ -19,6 +19,10 @@ use crate::{
     settings::Correlation,
     status::{Cause, refuse},
 };
+
+/// Beside an answer: the request was begun and did not come to its end in time.
+#[derive(Clone)]
+pub(crate) struct NotSent;
 
 /// The way in. Cheap to clone; one for all connections.
 #[derive(Clone)]
@@ -55,14 +59,25 @@ impl Door {
         let extensions = request.extensions_mut();
         extensions.insert(Arc::clone(call.record()));
         extensions.insert(Deadline(deadline));
-        // The deadline covers the message, too: headers whose message never comes cost no
-        // more than a call.
-        let served = catch(async { self.service.call(request).await });
-        let response = match timeout_at(deadline, served).await {
+        let mut served = pin!(catch(async { self.service.call(request).await }));
+        // A request that is begun and never ended must not be held for as long as its sender
+        // likes: for ten minutes, say. Usually the deadline comes first.
+        let all_sent = deadline::of_the_request(now);
+        let mut end = timeout_at(deadline.min(all_sent), &mut served).await;
+        let is_late = |call: &Call| !call.record().was_reached() && all_sent < deadline;
+        if end.is_err() && !is_late(&call) {
+            end = timeout_at(deadline, served).await;
+        }
+        let response = match end {
             Ok(Ok(Ok(response))) => in_our_words(response, &call),
             Ok(Err(_panicked)) => {
                 self.metrics.panicked(method);
                 refused(&Cause::Panic, call.record())
+            }
+            Err(_elapsed) if is_late(&call) => {
+                let mut response = refused(&Cause::NotSent, call.record());
+                response.extensions_mut().insert(NotSent);
+                response
             }
             Err(_elapsed) => refused(&Cause::Deadline, call.record()),
         };

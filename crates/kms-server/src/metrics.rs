@@ -69,17 +69,19 @@ pub(crate) enum Turned {
     no_place,
 }
 
-/// Why a connection was ended whose client does not take its answers.
+/// Why a connection was ended whose client does not do its part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(
     non_camel_case_types,
     reason = "label values are written as they are named"
 )]
 pub(crate) enum Cut {
-    /// One of them has waited for too long.
+    /// An answer has waited for too long to be taken.
     too_long,
-    /// Too many waited, on all connections together, and its were the oldest.
+    /// Too many answers waited, on all connections together, and its were the oldest.
     too_many,
+    /// It goes on beginning requests that it does not end, or they are too long.
+    not_sent,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -137,7 +139,7 @@ impl Metrics {
         ] {
             drop(metrics.turned_away.get_or_create(&TurnedLabel { reason }));
         }
-        for reason in [Cut::too_long, Cut::too_many] {
+        for reason in [Cut::too_long, Cut::too_many, Cut::not_sent] {
             drop(metrics.cut_off.get_or_create(&CutLabel { reason }));
         }
         for method in [Method::Status, Method::Encrypt, Method::Decrypt] {
@@ -183,7 +185,7 @@ impl Metrics {
         );
         registry.register(
             "grpc_connections_cut_off",
-            "Connections ended because the client did not take its answers, by reason",
+            "Connections ended because the client did not take its answers or end its requests, by reason",
             self.cut_off.clone(),
         );
         registry.register(
@@ -223,7 +225,7 @@ impl Metrics {
             .inc();
     }
 
-    /// A connection was ended because nobody took what it was given.
+    /// A connection was ended because its client did not do its part.
     pub(crate) fn cut_off(&self, reason: Cut) {
         self.cut_off.get_or_create(&CutLabel { reason }).inc();
     }

@@ -22,6 +22,8 @@ pub(crate) enum Cause<'a> {
     MethodUnknown,
     /// The deadline ran out outside the keyring.
     Deadline,
+    /// The request was begun, and did not come to its end in time.
+    NotSent,
     /// The caller went away.
     Canceled,
     /// A handler panicked.
@@ -75,6 +77,11 @@ pub(crate) fn refuse(cause: &Cause<'_>) -> Refusal {
             "only Status, Encrypt and Decrypt of v2.KeyManagementService are served",
         ),
         Cause::Deadline => deadline(),
+        Cause::NotSent => refusal(
+            Code::DeadlineExceeded,
+            "timeout",
+            "the request was begun and not sent to its end within 5 seconds",
+        ),
         Cause::Canceled => refusal(Code::Cancelled, "canceled", "the caller canceled the call"),
         Cause::Panic => refusal(
             Code::Internal,

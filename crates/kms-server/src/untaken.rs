@@ -1,16 +1,21 @@
-//! Answers that clients were given and have not taken.
+//! Clients that do not take the answers that they were given, or do not end their requests.
 //!
 //! HTTP/2 keeps an answer until the client gives a window for it and reads it. A client that
 //! goes on asking and never takes, and still answers pings, would fill the memory. So every
 //! answer that waits is counted, the oldest first: its client is cut off when it has waited for
 //! too long, and at once when there are too many in all and he holds more than a share. Among
 //! those, age decides: whoever reads has no old ones, however many he asked for at the same time.
+//!
+//! Requests that do not come to their end are given up one by one. Their client is cut off when
+//! that happens again and again. How many they were does not count, because a stop of a machine
+//! can break the requests of a good client, and as many at once as there are. What its unended
+//! requests hold meanwhile is bounded for each client alone, so that nobody pays for another.
 
 use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -27,6 +32,13 @@ pub(crate) const SHARE: u32 = 128;
 /// After so many looks a waiting answer is old. Looks and not seconds, because a process that
 /// was stopped for an hour must find its clients as they were.
 pub(crate) const OLD: u64 = 20;
+/// Within so many looks, a minute, requests may be given up this many times; together with
+/// others is once.
+pub(crate) const AGAIN: (u64, u32) = (120, 5);
+/// How many bytes of requests that have not come to their end are kept for one connection. On
+/// all its streams at once they are 2 KiB each, which no request of an API server reaches; and
+/// those come in one piece, and are not counted.
+pub(crate) const BEGUN: usize = 4 * 1024 * 1024;
 
 /// All answers that wait. Cheap to clone; one for all connections.
 #[derive(Clone, Default)]
@@ -73,11 +85,39 @@ struct Client {
     weight: AtomicU32,
     cut: OnceLock<CutOff>,
     told: Notify,
+    given_up: Mutex<GivenUp>,
+    /// Bytes of requests that have not come to their end.
+    begun: AtomicUsize,
 }
 
 impl Client {
     fn weight(&self) -> u32 {
         self.weight.load(Relaxed)
+    }
+}
+
+/// When requests of a client were given up, in looks.
+#[derive(Debug, Default)]
+struct GivenUp {
+    first: u64,
+    last: u64,
+    times: u32,
+}
+
+impl GivenUp {
+    /// Once more. Gives how many times it happened lately.
+    fn again(&mut self, looks: u64) -> u32 {
+        if self.times == 0 || looks - self.first >= AGAIN.0 {
+            *self = Self {
+                first: looks,
+                last: looks,
+                times: 1,
+            };
+        } else if looks > self.last {
+            self.last = looks;
+            self.times += 1;
+        }
+        self.times
     }
 }
 
@@ -185,6 +225,28 @@ impl Taker {
         }
     }
 
+    /// A request of the client did not come to its end and is not waited for any longer.
+    pub(crate) fn gave_up_on_a_request(&self) {
+        let mut ledger = self.untaken.lock();
+        let given_up = self.client.given_up.lock();
+        let mut given_up = given_up.unwrap_or_else(PoisonError::into_inner);
+        if given_up.again(ledger.looks) > AGAIN.1 {
+            ledger.cut_off(&self.client, Cut::not_sent);
+        }
+    }
+
+    /// More bytes of requests have come, and not their ends.
+    pub(crate) fn begun(&self, bytes: usize) {
+        if self.client.begun.fetch_add(bytes, Relaxed) + bytes > BEGUN {
+            self.untaken.lock().cut_off(&self.client, Cut::not_sent);
+        }
+    }
+
+    /// So many of those bytes are not kept any longer.
+    pub(crate) fn over(&self, bytes: usize) {
+        self.client.begun.fetch_sub(bytes, Relaxed);
+    }
+
     /// Completes when the client is to be cut off.
     pub(crate) async fn cut_off(&self) -> CutOff {
         loop {
@@ -275,6 +337,30 @@ mod tests {
         );
         drop((oldest, one, pipe, many, more));
         assert_eq!(untaken.lock().total, 0);
+    }
+
+    #[test]
+    fn whoever_begins_requests_again_and_again_and_ends_none_is_cut_off() {
+        let untaken = Untaken::default();
+        let [stopped, rare, often] = std::array::from_fn(|_| untaken.client());
+        (0..10_000).for_each(|_| stopped.gave_up_on_a_request());
+        for _ in 0..50 {
+            looks(&untaken, AGAIN.0 / 5);
+            rare.gave_up_on_a_request();
+        }
+        assert_eq!([&stopped, &rare].map(cut), [None; 2]);
+        for _ in 0..AGAIN.1 {
+            assert_eq!(cut(&often), None);
+            often.gave_up_on_a_request();
+            looks(&untaken, 1);
+        }
+        often.gave_up_on_a_request();
+        let expected = CutOff {
+            reason: Cut::not_sent,
+            answers: 0,
+            full_pipe: false,
+        };
+        assert_eq!(cut(&often), Some(expected));
     }
 
     proptest! {

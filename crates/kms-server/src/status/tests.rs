@@ -160,6 +160,7 @@ fn every_cause_has_its_code_and_class() {
             "protocol_limit",
         ),
         (Cause::MethodUnknown, Code::Unimplemented, "unknown"),
+        (Cause::NotSent, Code::DeadlineExceeded, "timeout"),
         (Cause::Deadline, Code::DeadlineExceeded, "timeout"),
         (Cause::Canceled, Code::Cancelled, "canceled"),
         (Cause::Panic, Code::Internal, "panic"),

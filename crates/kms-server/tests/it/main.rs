@@ -18,4 +18,5 @@ mod logs;
 mod socket;
 mod transport;
 mod unfriendly;
+mod unsent;
 mod untaken;

@@ -1,16 +1,19 @@
 //! What a client of a library would never send: raw frames, and single calls on bare HTTP/2.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use h2::client::SendRequest;
+use h2::{
+    SendStream,
+    client::{ResponseFuture, SendRequest},
+};
 use http::Request;
 use prost::Message;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
     task::JoinHandle,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use crate::harness::PATIENCE;
@@ -164,12 +167,37 @@ impl Http {
             .expect("an answer in time")
     }
 
-    async fn exchange(
+    /// One call whose request does not end: `body` comes byte by byte, one each `pace`.
+    pub(crate) async fn drip(
         &self,
         path: &str,
         headers: &[(&str, &str)],
         body: Bytes,
+        pace: Duration,
     ) -> Result<Answer, h2::Error> {
+        let (response, mut stream) = self.begin(path, headers).await?;
+        let bytes = async {
+            for byte in 0..body.len() {
+                if stream.send_data(body.slice(byte..=byte), false).is_err() {
+                    break;
+                }
+                sleep(pace).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let answered = timeout(PATIENCE, received(response));
+        tokio::select! {
+            answer = answered => answer.expect("an answer in time"),
+            () = bytes => unreachable!("it waits for ever"),
+        }
+    }
+
+    /// The head of a request, and what to send the rest with.
+    pub(crate) async fn begin(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
         let mut request = Request::post(format!("http://localhost{path}"))
             .header("content-type", "application/grpc")
             .header("te", "trailers");
@@ -177,27 +205,19 @@ impl Http {
             request = request.header(*name, *value);
         }
         let mut send = self.send.clone().ready().await?;
-        let (response, mut stream) = send.send_request(request.body(()).unwrap(), false)?;
+        send.send_request(request.body(()).unwrap(), false)
+    }
+
+    async fn exchange(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Answer, h2::Error> {
+        let (response, mut stream) = self.begin(path, headers).await?;
         // A refusal may come before the body is through.
         let _ = stream.send_data(body, true);
-        let response = response.await?;
-        let (head, mut incoming) = response.into_parts();
-        let mut body = BytesMut::new();
-        while let Some(chunk) = incoming.data().await {
-            let chunk = chunk?;
-            incoming.flow_control().release_capacity(chunk.len())?;
-            body.put(chunk);
-        }
-        let trailers = incoming.trailers().await?.unwrap_or(head.headers);
-        let text = |name: &str| {
-            let value = trailers.get(name).map(|value| value.to_str().unwrap());
-            value.unwrap_or_default().to_owned()
-        };
-        Ok(Answer {
-            code: text("grpc-status"),
-            message: text("grpc-message"),
-            body: body.freeze(),
-        })
+        received(response).await
     }
 
     /// One call with a message.
@@ -207,6 +227,26 @@ impl Http {
             .await
             .unwrap()
     }
+}
+
+async fn received(response: ResponseFuture) -> Result<Answer, h2::Error> {
+    let (head, mut incoming) = response.await?.into_parts();
+    let mut body = BytesMut::new();
+    while let Some(chunk) = incoming.data().await {
+        let chunk = chunk?;
+        incoming.flow_control().release_capacity(chunk.len())?;
+        body.put(chunk);
+    }
+    let trailers = incoming.trailers().await?.unwrap_or(head.headers);
+    let text = |name: &str| {
+        let value = trailers.get(name).map(|value| value.to_str().unwrap());
+        value.unwrap_or_default().to_owned()
+    };
+    Ok(Answer {
+        code: text("grpc-status"),
+        message: text("grpc-message"),
+        body: body.freeze(),
+    })
 }
 
 /// A gRPC message: flag, length, bytes.
