@@ -6,63 +6,113 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tonic_prost_build::Builder;
+
 type Outcome = Result<String, Box<dyn Error>>;
+
+/// One proto file and the crate that its code is committed to, as `src/<name>.rs`.
+struct Generated {
+    /// Below `crates/`.
+    krate: &'static str,
+    /// Of the proto file and of the module.
+    name: &'static str,
+    /// What this crate wants otherwise than the generator.
+    settings: fn(Builder) -> Builder,
+}
+
+const ALL: [Generated; 2] = [
+    Generated {
+        krate: "kms-proto",
+        name: "v2",
+        settings: |builder| {
+            builder
+                .codec_path("crate::codec::Codec")
+                .skip_debug(SECRET_MESSAGES)
+        },
+    },
+    Generated {
+        krate: "cri",
+        name: "v1",
+        settings: |builder| {
+            builder
+                .btree_map(".")
+                .server_mod_attribute(".", "#[cfg(feature = \"server\")]")
+        },
+    },
+];
 
 /// Messages that hold a secret: the derived `Debug` would print it.
 const SECRET_MESSAGES: [&str; 2] = [".v2.EncryptRequest", ".v2.DecryptResponse"];
 
-/// Writes the generated file.
+/// Writes the generated files.
 pub(crate) fn write() -> Outcome {
-    let target = target();
-    fs::write(&target, generated()?).map_err(|e| format!("{}: {e}", target.display()))?;
-    Ok(format!("wrote {}", target.display()))
-}
-
-/// Fails when the committed file is not what the generator writes today.
-pub(crate) fn check() -> Outcome {
-    let target = target();
-    let committed =
-        fs::read_to_string(&target).map_err(|e| format!("{}: {e}", target.display()))?;
-    if committed == generated()? {
-        Ok(format!("{} is up to date", target.display()))
-    } else {
-        Err(format!(
-            "{} differs from what proto/v2.proto generates; run `cargo xtask generate` and commit it",
-            target.display()
-        )
-        .into())
+    let mut written = Vec::new();
+    for one in &ALL {
+        let target = one.target();
+        fs::write(&target, one.code()?).map_err(|e| format!("{}: {e}", target.display()))?;
+        written.push(format!("wrote {}", target.display()));
     }
+    Ok(written.join("\n"))
 }
 
-fn proto_crate() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/kms-proto")
+/// Fails when a committed file is not what the generator writes today.
+pub(crate) fn check() -> Outcome {
+    let mut checked = Vec::new();
+    for one in &ALL {
+        let target = one.target();
+        let committed =
+            fs::read_to_string(&target).map_err(|e| format!("{}: {e}", target.display()))?;
+        if committed != one.code()? {
+            return Err(format!(
+                "{} differs from what proto/{}.proto generates; run `cargo xtask generate` and commit it",
+                target.display(),
+                one.name,
+            )
+            .into());
+        }
+        checked.push(format!("{} is up to date", target.display()));
+    }
+    Ok(checked.join("\n"))
 }
 
-fn target() -> PathBuf {
-    proto_crate().join("src/v2.rs")
-}
+impl Generated {
+    fn folder(&self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../crates")
+            .join(self.krate)
+    }
 
-fn generated() -> Result<String, Box<dyn Error>> {
-    let descriptors = protox::compile(["v2.proto"], [proto_crate().join("proto")])?;
-    let scratch = Scratch::new()?;
-    tonic_prost_build::configure()
-        .out_dir(&scratch.0)
-        .build_transport(false)
-        .emit_rerun_if_changed(false)
-        .codec_path("crate::codec::Codec")
-        .skip_debug(SECRET_MESSAGES)
-        .compile_fds(descriptors)?;
-    Ok(fs::read_to_string(scratch.0.join("v2.rs"))?)
+    fn target(&self) -> PathBuf {
+        self.folder().join(format!("src/{}.rs", self.name))
+    }
+
+    fn code(&self) -> Result<String, Box<dyn Error>> {
+        let proto = format!("{}.proto", self.name);
+        let descriptors = protox::compile([proto], [self.folder().join("proto")])?;
+        let package = descriptors
+            .file
+            .first()
+            .map(|file| file.package().to_owned());
+        let scratch = Scratch::new(self.krate)?;
+        let builder = tonic_prost_build::configure()
+            .out_dir(&scratch.0)
+            .build_transport(false)
+            .emit_rerun_if_changed(false);
+        (self.settings)(builder).compile_fds(descriptors)?;
+        // The generator names its file after the package, not after the proto file.
+        let written = format!("{}.rs", package.unwrap_or_default());
+        Ok(fs::read_to_string(scratch.0.join(written))?)
+    }
 }
 
 /// A directory of this process below the target directory, removed on drop.
 struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new() -> std::io::Result<Self> {
+    fn new(krate: &str) -> std::io::Result<Self> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../target")
-            .join(format!("xtask-generate-{}", std::process::id()));
+            .join(format!("xtask-generate-{krate}-{}", std::process::id()));
         fs::create_dir_all(&path)?;
         Ok(Self(path))
     }
