@@ -148,10 +148,12 @@ impl FakeTransit {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(asked);
-        let (latency, hangs) = {
+        // What is true when the request arrives, not when its answer does.
+        let (latency, hangs, down) = {
             let mut script = self.script();
             let next = script.latencies.pop_front();
-            (next.unwrap_or(script.latency), script.hangs)
+            let latency = next.unwrap_or(script.latency);
+            (latency, script.hangs, script.down.clone())
         };
         if hangs {
             std::future::pending::<()>().await;
@@ -160,7 +162,7 @@ impl FakeTransit {
             tokio::time::sleep(latency).await;
         }
         flight.landed = true;
-        self.script().down.clone().map_or(Ok(()), Err)
+        down.map_or(Ok(()), Err)
     }
 
     fn open(&self, item: &DecryptItem) -> Result<SecretBytes, Error> {
@@ -212,7 +214,6 @@ impl Transit for FakeTransit {
     fn read_key(&self, options: CallOptions) -> BoxFuture<'_, Result<KeyMetadata, Error>> {
         let new_connection = options.new_connection;
         Box::pin(async move {
-            // What is true when the request arrives, not when its answer does.
             let metadata = self.script().metadata.clone();
             self.pass(Asked::ReadKey { new_connection }).await?;
             metadata

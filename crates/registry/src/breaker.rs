@@ -64,11 +64,13 @@ impl Breaker {
         self.open_until.filter(|until| mono < *until)
     }
 
-    /// A probe of this kind failed. In the half-open state one failure opens it again.
-    pub fn failed(&mut self, mono: Duration) {
+    /// A probe of this kind failed that started at `started`: the pause is from one try to the
+    /// next, so that a try which hangs does not lengthen it. In the half-open state one failure
+    /// opens it again.
+    pub fn failed(&mut self, started: Duration) {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= FAILURES {
-            self.open_until = Some(mono.saturating_add(self.pause));
+            self.open_until = Some(started.saturating_add(self.pause));
         }
     }
 

@@ -12,6 +12,9 @@ pub(super) struct Kind {
     pub(super) breaker: Breaker,
     pub(super) failures: Failures,
     next: Next,
+    /// When one is wanted besides the round, whatever the breaker says. It moves no round: one
+    /// that is wanted later than the round comes must not make the round wait.
+    wanted: Option<Duration>,
     started: Option<Duration>,
 }
 
@@ -38,19 +41,17 @@ impl Kind {
                 regular: true,
                 held: true,
             },
+            wanted: None,
             started: None,
         }
     }
 
     /// When to look again; `guarded` says whether the breaker has a say.
     pub(super) fn due(&self, guarded: bool, mono: Duration) -> Duration {
-        if guarded && self.next.held {
-            self.next
-                .due
-                .max(self.breaker.held_until(mono).unwrap_or_default())
-        } else {
-            self.next.due
-        }
+        let held_until = self.breaker.held_until(mono);
+        let held_until = held_until.filter(|_| guarded && self.next.held);
+        let round = self.next.due.max(held_until.unwrap_or_default());
+        self.wanted.map_or(round, |wanted| wanted.min(round))
     }
 
     /// A probe starts: the next regular one is due `interval` from now. Returns whether this
@@ -58,6 +59,7 @@ impl Kind {
     pub(super) fn start(&mut self, mono: Duration, interval: Duration) -> bool {
         let new_connection = self.next.new_connection;
         self.started = Some(mono);
+        self.wanted = None;
         self.next = Next {
             due: mono.saturating_add(interval),
             new_connection: false,
@@ -101,8 +103,7 @@ impl Kind {
         let earliest = self
             .started
             .map_or(mono, |started| started.saturating_add(apart));
-        self.next.due = self.next.due.min(earliest.max(mono));
-        self.next.regular = false;
-        self.next.held = false;
+        let wanted = earliest.max(mono);
+        self.wanted = Some(self.wanted.map_or(wanted, |before| before.min(wanted)));
     }
 }

@@ -87,13 +87,15 @@ impl Probes {
     }
 
     /// Room for a login and a retry besides the request; never so much that one hanging
-    /// request uses up what a verdict lives on.
+    /// request uses up what a verdict lives on, or that a probe which hangs on after its cause
+    /// has ended keeps the next one waiting for longer than two rounds take.
     fn manner(&self, new_connection: bool) -> Manner {
         let health = &self.settings.health;
         let limit = health.request_timeout.saturating_mul(3);
         Manner {
             limit: limit
                 .min(health.max_staleness / 2)
+                .min(health.probe_interval.saturating_mul(2))
                 .max(health.request_timeout),
             new_connection,
         }
@@ -128,7 +130,7 @@ impl Probes {
             Err(error) => {
                 let class = error.class.as_str();
                 self.metrics.observed(class);
-                self.metadata.breaker.failed(now.mono);
+                self.metadata.breaker.failed(round.started);
                 self.metadata
                     .failures
                     .failed(class, &error.to_string(), took, now);
@@ -144,7 +146,7 @@ impl Probes {
             now,
         };
         let decision = self.machine.observe(&self.records, &observation);
-        self.report_metadata(&observation.answer, &decision, took);
+        self.report_metadata(&observation.answer, &decision, round.started);
         match decision.reading {
             Reading::Accepted => self.health.metadata_accepted(&decision.findings, now.mono),
             Reading::Unconfirmed => {
@@ -195,7 +197,7 @@ impl Probes {
         self.metadata.again_unanswered(mono.saturating_add(pause));
     }
 
-    fn report_metadata(&mut self, answer: &Answer, decision: &Decision, took: Duration) {
+    fn report_metadata(&mut self, answer: &Answer, decision: &Decision, started: Duration) {
         let refused = match answer {
             Answer::Metadata { .. } => None,
             Answer::KeyMissing => Some(Finding::KeyMissing),
@@ -204,6 +206,7 @@ impl Probes {
             Answer::UpsertDenied => Some(Finding::UpsertDenied),
         };
         let now = self.doors.clock.now();
+        let took = now.mono.saturating_sub(started);
         let kind = &mut self.metadata;
         let (status, reason) = match (refused, decision.reading) {
             (Some(finding), _) => {
@@ -229,7 +232,7 @@ impl Probes {
                 return;
             }
         };
-        kind.breaker.failed(now.mono);
+        kind.breaker.failed(started);
         kind.failures.failed(status, &reason, took, now);
         self.metrics.observed(status);
     }
@@ -253,7 +256,7 @@ impl Probes {
                 self.deep
                     .failures
                     .failed(failure.class, &failure.reason, took, now);
-                self.deep.breaker.failed(mono);
+                self.deep.breaker.failed(round.started);
                 let again = self
                     .health
                     .deep_failed(failure.fault, round.new_connection, mono);

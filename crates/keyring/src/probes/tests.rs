@@ -12,6 +12,7 @@ use crate::testing::{Asked, FakeTransit, PausedClock, created, error, metadata, 
 mod disks;
 mod logs;
 mod outages;
+mod recoveries;
 mod rotations;
 
 #[derive(Default)]

@@ -84,6 +84,54 @@ async fn next_read(world: &World) -> Duration {
     world.clock.now().mono.saturating_sub(start)
 }
 
+/// Answers of which each breaks the row of the other, so that none is ever confirmed.
+type Doubtful = [Result<KeyMetadata, openbao::error::Error>; 2];
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_are_not_confirmed_keep_no_verdict_alive() {
+    let undated = |latest| Ok(KeyMetadata::with_defaults(latest, [].into()));
+    let torn = || {
+        let times = [(1, created(1)), (2, created(2))].into();
+        Ok(KeyMetadata::with_defaults(1, times))
+    };
+    let (missing, denied) = (Class::KeyMissing, Class::PolicyDenied);
+    let table: [Doubtful; 5] = [
+        [Err(error(missing)), Err(error(denied))],
+        [undated(1), Err(error(missing))],
+        [undated(1), undated(2)],
+        [Err(error(denied)), undated(3)],
+        [torn(), torn()],
+    ];
+    for doubtful in table {
+        let world = World::healthy().await;
+        let alive_until = world.view.load().healthy_until.unwrap();
+        let mut reads = world.reads();
+        while world.clock.now().mono < alive_until {
+            assert_eq!(world.healthy_version(), Some(1));
+            if world.reads() > reads || reads == 1 {
+                reads = world.reads();
+                world.transit.script().metadata = doubtful[reads % 2].clone();
+            }
+            sleep(Duration::from_millis(100)).await;
+            assert!(
+                world
+                    .view
+                    .load()
+                    .healthy_until
+                    .is_none_or(|until| until == alive_until)
+            );
+        }
+        assert!(world.reads() >= 4, "{doubtful:?}");
+        assert_eq!(world.healthy_version(), None, "{doubtful:?}");
+        world.pass(1).await;
+        assert_eq!(world.reasons(), ["metadata_stale"], "{doubtful:?}");
+        world.transit.script().metadata = Ok(metadata(&[1]));
+        world.pass(60).await;
+        assert_eq!(world.healthy_version(), Some(1), "{doubtful:?}");
+        world.end().await.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failed_read_does_not_end_the_row_of_repeated_questions() {
     let world = World::healthy().await;
