@@ -6,4 +6,8 @@
 pub mod source;
 pub mod spelling;
 pub mod fault;
+pub mod scalar;
+mod node;
+mod json;
+mod anchors;
 pub mod tree;
