@@ -33,8 +33,6 @@ pub(crate) struct Place {
 /// A bao-dev of our own, empty.
 pub(crate) struct BaoDev {
     pub(crate) place: Place,
-    /// Where it is steered.
-    pub(crate) control: String,
     _process: Process,
 }
 
@@ -65,24 +63,8 @@ impl BaoDev {
                 namespace: String::new(),
                 pid: Some(process.id()),
             },
-            control: text("control")?,
             _process: process,
         })
-    }
-
-    /// From now on it waits before each answer; with none, no longer.
-    pub(crate) async fn delay(&self, ms: Option<u64>) -> Result<(), Problem> {
-        let mut line = Line::plain(self.control.trim_start_matches("http://")).await?;
-        match ms {
-            Some(ms) => {
-                let rule =
-                    json!({"match": {"path": "/v1/*"}, "action": {"kind": "delay", "ms": ms}});
-                line.json(Method::POST, "/control/faults", Some(&rule))
-                    .await?
-            }
-            None => line.json(Method::DELETE, "/control/faults", None).await?,
-        };
-        Ok(())
     }
 }
 
@@ -95,7 +77,7 @@ pub(crate) struct Backend {
     /// Of mount, key, policy, auth method and role.
     pub(crate) name: String,
     pub(crate) jwt: PathBuf,
-    address: Address,
+    pub(crate) address: Address,
     made: Vec<String>,
 }
 
@@ -127,11 +109,6 @@ impl Backend {
             Some(_) => "the same machine",
             None => "another machine or unknown",
         }
-    }
-
-    /// The name in the server's certificate.
-    pub(crate) fn server_name(&self) -> &str {
-        &self.address.server_name
     }
 
     async fn furnish(&mut self) -> Result<(), Problem> {
@@ -213,22 +190,33 @@ impl Backend {
         Ok(())
     }
 
-    /// `count` connections with a token of the provider's role: what such a token may do is looked
-    /// up for each request, as it is for the provider's.
-    pub(crate) async fn lines(&self, count: usize) -> Result<Vec<Line>, Problem> {
-        let namespace = &self.place.namespace;
-        let mut line = Line::tls(&self.address).await?.with("", namespace)?;
+    /// A token of the provider's role: what such a token may do is looked up for each request, as
+    /// it is for the provider's.
+    pub(crate) async fn login(&self) -> Result<String, Problem> {
+        let mut line = Line::tls(&self.address).await?;
+        line = line.with("", &self.place.namespace)?;
         let jwt = fs::read_to_string(&self.jwt)?;
         let login = json!({"role": self.name, "jwt": jwt.trim()});
         let path = format!("/v1/auth/{}/login", self.name);
         let answer = line.json(Method::POST, &path, Some(&login)).await?;
         let token = answer.pointer("/auth/client_token").and_then(Value::as_str);
-        let token = token.ok_or("the login gave no token")?;
+        Ok(token.ok_or("the login gave no token")?.to_owned())
+    }
+
+    /// `count` connections with such a token.
+    pub(crate) async fn lines(&self, count: usize) -> Result<Vec<Line>, Problem> {
+        let token = self.login().await?;
         let mut lines = Vec::with_capacity(count);
         for _ in 0..count {
-            lines.push(Line::tls(&self.address).await?.with(token, namespace)?);
+            let line = Line::tls(&self.address).await?;
+            lines.push(line.with(&token, &self.place.namespace)?);
         }
         Ok(lines)
+    }
+
+    /// Where Transit does `operation`, as `encrypt`, with the key.
+    pub(crate) fn path(&self, operation: &str) -> String {
+        format!("/v1/{0}/{operation}/{0}", self.name)
     }
 
     /// What the provider derives from the key's first version.

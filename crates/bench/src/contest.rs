@@ -13,6 +13,7 @@ use crate::{
     callers::{Bare, Call, Client, Plugin, decrypt_body, encrypt_body},
     line::Problem,
     load::{self, Slice},
+    relay::Relay,
     row::{Kind, Row, Used},
     stage::{Metrics, Stage},
 };
@@ -31,6 +32,7 @@ pub(crate) struct Cast<'a> {
     pub(crate) stage: &'a Stage,
     pub(crate) backend: &'a Backend,
     pub(crate) floor: Client,
+    pub(crate) relay: Relay,
     pub(crate) provider: Client,
     /// Ciphertexts of the provider; more than are ever in flight, so that equal ones never meet.
     pub(crate) sealed: Arc<Vec<DecryptRequest>>,
@@ -105,6 +107,7 @@ async fn contestants<'a>(
     let encrypt = cast.sealed.iter().map(|_| encrypt_body(aad)).collect();
     let decrypt = cast.sealed.iter().map(|it| decrypt_body(it, aad)).collect();
     let floor = Whose::Process(cast.stage.floor.id());
+    let relay = Whose::Process(cast.relay.process.id());
     let provider = Whose::Process(cast.stage.provider.id());
     let mut all = vec![
         plugin(
@@ -117,6 +120,16 @@ async fn contestants<'a>(
         bare(Kind::BareEncrypt, cast, "encrypt", encrypt, concurrency).await?,
         bare(Kind::BareDecrypt, cast, "decrypt", decrypt, concurrency).await?,
     ];
+    let relayed = [
+        (Kind::RelayEncrypt, Call::Encrypt),
+        (
+            Kind::RelayDecrypt,
+            Call::DecryptDistinct(Arc::clone(&cast.sealed)),
+        ),
+    ];
+    for (kind, call) in relayed {
+        all.push(plugin(kind, &cast.relay.client, &call, concurrency, relay));
+    }
     let ours = [
         (Kind::Status, Call::Status),
         (Kind::Encrypt, Call::Encrypt),
@@ -175,7 +188,7 @@ async fn bare<'a>(
     bodies: Vec<Bytes>,
     concurrency: usize,
 ) -> Result<Contestant<'a>, Problem> {
-    let path = format!("/v1/{0}/{operation}/{0}", cast.backend.name);
+    let path = cast.backend.path(operation);
     let lines = cast.backend.lines(concurrency).await?;
     Ok(Contestant {
         kind,

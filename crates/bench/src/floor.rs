@@ -11,16 +11,17 @@ use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
 
+use crate::line::Problem;
+
+/// As long as the provider's.
+pub(crate) const KEY_ID: &str = "obk2.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
 struct Empty;
 
 #[tonic::async_trait]
 impl KeyManagementService for Empty {
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
-        Ok(Response::new(StatusResponse {
-            version: "v2".into(),
-            healthz: "ok".into(),
-            key_id: "obk2.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".into(),
-        }))
+        Ok(Response::new(status()))
     }
 
     async fn encrypt(
@@ -38,11 +39,24 @@ impl KeyManagementService for Empty {
     }
 }
 
-/// Serves until the process is ended.
-pub(crate) async fn serve(socket: &Path) -> Result<(), crate::line::Problem> {
+pub(crate) fn status() -> StatusResponse {
+    StatusResponse {
+        version: "v2".into(),
+        healthz: "ok".into(),
+        key_id: KEY_ID.into(),
+    }
+}
+
+/// Serves the empty handlers until the process is ended.
+pub(crate) async fn serve(socket: &Path) -> Result<(), Problem> {
+    host(socket, Empty).await
+}
+
+/// Serves `service` with nothing around it until the process is ended.
+pub(crate) async fn host(socket: &Path, service: impl KeyManagementService) -> Result<(), Problem> {
     let listener = UnixListener::bind(socket)?;
     Server::builder()
-        .add_service(KeyManagementServiceServer::new(Empty))
+        .add_service(KeyManagementServiceServer::new(service))
         .serve_with_incoming(UnixListenerStream::new(listener))
         .await
         .map_err(|error| io::Error::other(error).into())

@@ -3,7 +3,10 @@
 use std::{error::Error, path::Path, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header::HOST};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode,
+    header::{CONTENT_TYPE, HOST},
+};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -17,7 +20,7 @@ use tokio::{
     net::TcpStream,
     task::JoinSet,
 };
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// Whatever went wrong, in words.
 pub(crate) type Problem = Box<dyn Error + Send + Sync>;
@@ -60,6 +63,15 @@ impl Address {
             tls: Arc::new(tls),
         })
     }
+
+    /// A connection on which nothing has been sent.
+    pub(crate) async fn open(&self) -> Result<TlsStream<TcpStream>, Problem> {
+        let tcp = TcpStream::connect(&self.authority).await?;
+        tcp.set_nodelay(true)?;
+        let name = ServerName::try_from(self.server_name.clone())?;
+        let connector = TlsConnector::from(Arc::clone(&self.tls));
+        Ok(connector.connect(name, tcp).await?)
+    }
 }
 
 /// A connection. Its task ends with it.
@@ -78,12 +90,7 @@ impl Line {
 
     /// Over TLS.
     pub(crate) async fn tls(address: &Address) -> Result<Self, Problem> {
-        let tcp = TcpStream::connect(&address.authority).await?;
-        tcp.set_nodelay(true)?;
-        let name = ServerName::try_from(address.server_name.clone())?;
-        let connector = TlsConnector::from(Arc::clone(&address.tls));
-        let stream = connector.connect(name, tcp).await?;
-        Self::over(stream, &address.authority).await
+        Self::over(address.open().await?, &address.authority).await
     }
 
     async fn over<S>(stream: S, authority: &str) -> Result<Self, Problem>
@@ -124,10 +131,14 @@ impl Line {
         path: &str,
         body: Bytes,
     ) -> Result<(StatusCode, Bytes), Problem> {
+        let mut headers = self.headers.clone();
+        if !body.is_empty() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = path.parse()?;
-        request.headers_mut().clone_from(&self.headers);
+        *request.headers_mut() = headers;
         self.sender.ready().await?;
         let (head, body) = self.sender.send_request(request).await?.into_parts();
         Ok((head.status, body.collect().await?.to_bytes()))

@@ -1,5 +1,5 @@
-//! What a call costs, in one run, next to two floors: an empty handler on the same gRPC stack,
-//! and a bare client of the same OpenBao.
+//! What a call costs, in one run, next to its floors: an empty handler on the same gRPC stack, a
+//! bare client of the same OpenBao, and a relay that does both and nothing else.
 //!
 //! Machines differ and are noisy: read the ratios, not the figures. A report and no gate: a
 //! missed goal does not change the exit code.
@@ -10,17 +10,21 @@ mod line;
 
 mod floor;
 
+mod distance;
+
 mod load;
 
 mod callers;
 
-mod burst;
-
 mod backend;
+
+mod relay;
 
 mod row;
 
 mod stage;
+
+mod burst;
 
 mod contest;
 
@@ -39,13 +43,17 @@ use std::{
 
 use ::stage::{places, process};
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::Builder,
+    signal::unix::{SignalKind, signal},
+};
 
 use crate::{
     backend::{Backend, BaoDev, Place},
     contest::{Cast, Peer, Plan},
     goals::Facts,
     line::Problem,
+    relay::Relay,
     report::Report,
     stage::Stage,
 };
@@ -53,7 +61,7 @@ use crate::{
 const SLICE: Duration = Duration::from_millis(250);
 /// A cold start over so many seeds, with OpenBao so far away.
 const BURST: usize = 2000;
-const FAR_AWAY_MS: u64 = 200;
+const FAR_AWAY: Duration = Duration::from_millis(200);
 
 /// What a call costs, next to an empty handler and a bare client, as one table.
 #[derive(Parser)]
@@ -104,15 +112,24 @@ struct Arguments {
     /// Be the empty handler on this socket (started by the program itself)
     #[arg(long, hide = true)]
     floor: Option<PathBuf>,
+    /// Be the relay on this socket (as above)
+    #[arg(long, hide = true, requires = "relay_order")]
+    relay: Option<PathBuf>,
+    /// What the relay sends, and where
+    #[arg(long, hide = true)]
+    relay_order: Option<PathBuf>,
 }
 
-// Two threads everywhere, as many as the provider has.
-#[tokio::main(worker_threads = 2)]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let outcome = match &arguments.floor {
-        Some(socket) => floor::serve(socket).await,
-        None => run(&arguments).await,
+    // The floors have one thread, as the provider; its callers have two.
+    let mut executor = match (&arguments.floor, &arguments.relay) {
+        (None, None) => Builder::new_multi_thread(),
+        _ => Builder::new_current_thread(),
+    };
+    let outcome = match executor.worker_threads(2).enable_all().build() {
+        Ok(executor) => executor.block_on(act(&arguments)),
+        Err(error) => Err(error.into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -120,6 +137,14 @@ async fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "bench: {problem}");
             ExitCode::FAILURE
         }
+    }
+}
+
+async fn act(arguments: &Arguments) -> Result<(), Problem> {
+    match (&arguments.floor, &arguments.relay, &arguments.relay_order) {
+        (Some(socket), _, _) => floor::serve(socket).await,
+        (None, Some(socket), Some(order)) => relay::serve(socket, order).await,
+        _ => run(arguments).await,
     }
 }
 
@@ -137,7 +162,7 @@ async fn run(arguments: &Arguments) -> Result<(), Problem> {
     let mut backend = Backend::prepare(program, place, home.path()).await?;
     // However it ends, what was made on the server goes.
     let outcome = tokio::select! {
-        outcome = measure(arguments, &backend, bao_dev.as_ref(), home.path()) => outcome,
+        outcome = measure(arguments, &backend, home.path()) => outcome,
         _ = tokio::signal::ctrl_c() => Err("stopped".into()),
         _ = terminated.recv() => Err("stopped".into()),
     };
@@ -159,18 +184,13 @@ fn elsewhere(arguments: &Arguments) -> Result<Place, Problem> {
     })
 }
 
-async fn measure(
-    arguments: &Arguments,
-    backend: &Backend,
-    bao_dev: Option<&BaoDev>,
-    home: &Path,
-) -> Result<Report, Problem> {
+async fn measure(arguments: &Arguments, backend: &Backend, home: &Path) -> Result<Report, Problem> {
     let program = match &arguments.provider {
         Some(program) => program.clone(),
         None => places::beside("bao-kms-provider")?,
     };
     let stage = Stage::set(&program, backend, home).await?;
-    let cast = cast(arguments, backend, &stage).await?;
+    let cast = cast(arguments, backend, &stage, home).await?;
     let plan = Plan {
         slices: (arguments.seconds * 4).max(1),
         slice: SLICE,
@@ -184,26 +204,21 @@ async fn measure(
     let resident = |name| process::status(provider, name);
     let after_load = resident("VmRSS:")?;
     let threads = resident("Threads:")?;
-    let burst = match bao_dev {
-        None => None,
-        Some(bao_dev) => {
-            bao_dev.delay(Some(FAR_AWAY_MS)).await?;
-            let some = cast.sealed.get(..BURST).unwrap_or_default();
-            let took = burst::all_at_once(&cast.provider, some).await?;
-            bao_dev.delay(None).await?;
-            Some(took.as_secs_f64())
-        }
-    };
+    let some = cast.sealed.get(..BURST).unwrap_or_default();
+    let burst = burst::far_away(&stage, backend, some, FAR_AWAY, home).await?;
     let facts = Facts {
-        real_backend: bao_dev.is_none(),
+        real_backend: arguments.address.is_some(),
         resident_after_load_kib: after_load,
         start_to_healthy_ms: stage.start_to_healthy.as_secs_f64() * 1e3,
-        burst_seconds: burst,
+        burst_seconds: burst.took.as_secs_f64(),
     };
     let mut figures = vec![
         ("resident idle, KiB", stage.resident_idle_kib as f64),
         ("resident after load, KiB", after_load as f64),
-        ("resident at most, KiB", resident("VmHWM:")? as f64),
+        (
+            "resident at most, KiB",
+            resident("VmHWM:")?.max(burst.resident_at_most_kib) as f64,
+        ),
         ("threads", threads as f64),
         ("binary, KiB", (stage.binary_bytes / 1024) as f64),
         (
@@ -230,6 +245,7 @@ async fn cast<'a>(
     arguments: &Arguments,
     backend: &'a Backend,
     stage: &'a Stage,
+    home: &Path,
 ) -> Result<Cast<'a>, Problem> {
     let mut provider = callers::client(&stage.provider_socket).await?;
     let sealed = Arc::new(callers::ciphertexts(&mut provider, BURST).await?);
@@ -245,13 +261,22 @@ async fn cast<'a>(
         }
     };
     let scope = stage::scope(&backend.place.namespace);
+    let associated_data = backend.snapshot(&scope).await?.associated_data;
+    let some = sealed.first().cloned().unwrap_or_default();
+    let bodies = [
+        callers::encrypt_body(&associated_data),
+        callers::decrypt_body(&some, &associated_data),
+    ];
+    let [encrypt, decrypt] = &bodies;
+    let relay = Relay::start(backend, [encrypt, decrypt], home, stage.sockets());
     Ok(Cast {
         stage,
         backend,
         floor: callers::client(&stage.floor_socket).await?,
+        relay: relay.await?,
         provider,
         sealed,
-        associated_data: backend.snapshot(&scope).await?.associated_data,
+        associated_data,
         peer,
     })
 }

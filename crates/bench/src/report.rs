@@ -78,13 +78,15 @@ impl Report {
         let mut provider = vec![titles(&["provider", "value"])];
         let figures = self.provider.iter();
         provider.extend(figures.map(|(name, value)| vec![(*name).to_owned(), figure(*value)]));
-        let mut goals = vec![titles(&["goal", "limit", "value", "verdict"])];
+        let mut goals = vec![titles(&["goal", "limit", "value", "relay", "verdict"])];
         goals.extend(self.goals.iter().map(|goal| {
+            let ratio = |value: Option<f64>| value.map_or_else(none, |it| format!("{it:.2}"));
             let sign = if goal.at_least { "at least" } else { "at most" };
             vec![
                 goal.what.clone(),
                 format!("{sign} {}", goal.limit),
-                goal.value.map_or_else(none, |value| format!("{value:.2}")),
+                ratio(goal.value),
+                ratio(goal.relay),
                 goal.verdict().to_owned(),
             ]
         }));

@@ -57,7 +57,8 @@ pub(crate) struct Stage {
     /// without a state file.
     pub(crate) start_to_healthy: Duration,
     pub(crate) resident_idle_kib: u64,
-    _sockets: TempDir,
+    program: PathBuf,
+    sockets: TempDir,
 }
 
 impl Stage {
@@ -75,11 +76,12 @@ impl Stage {
             &home.join("floor.log"),
         )?;
         let mut starts = Vec::new();
-        let mut started = start(program, backend, home, sockets.path(), 0).await?;
+        let url = &backend.place.url;
+        let mut started = start(program, backend, url, home, sockets.path(), 0).await?;
         starts.push(started.took);
         for number in 1..STARTS {
             drop(started);
-            started = start(program, backend, home, sockets.path(), number).await?;
+            started = start(program, backend, url, home, sockets.path(), number).await?;
             starts.push(started.took);
         }
         starts.sort_unstable();
@@ -94,14 +96,31 @@ impl Stage {
             metrics: Metrics::find(&log)?,
             binary_bytes: fs::metadata(program)?.len(),
             start_to_healthy: starts.get(STARTS / 2).copied().unwrap_or_default(),
-            _sockets: sockets,
+            program: program.to_owned(),
+            sockets,
         })
+    }
+
+    /// Where sockets go.
+    pub(crate) fn sockets(&self) -> &Path {
+        self.sockets.path()
+    }
+
+    /// One more provider, which reaches `backend` at `url`.
+    pub(crate) async fn another(
+        &self,
+        backend: &Backend,
+        url: &str,
+        home: &Path,
+    ) -> Result<Started, Problem> {
+        start(&self.program, backend, url, home, self.sockets(), STARTS).await
     }
 }
 
-struct Started {
-    process: Process,
-    socket: PathBuf,
+/// A provider that has become healthy.
+pub(crate) struct Started {
+    pub(crate) process: Process,
+    pub(crate) socket: PathBuf,
     log: PathBuf,
     took: Duration,
 }
@@ -109,6 +128,7 @@ struct Started {
 async fn start(
     program: &Path,
     backend: &Backend,
+    url: &str,
     home: &Path,
     sockets: &Path,
     number: usize,
@@ -117,7 +137,7 @@ async fn start(
     let state = home.join(format!("state{number}"));
     fs::create_dir(&state)?;
     let file = home.join(format!("config{number}.yaml"));
-    let text = config(backend, &socket, &state.join("registry.json"));
+    let text = config(backend, url, &socket, &state.join("registry.json"));
     bao_dev::up::write(&file, text.as_bytes(), 0o640)?;
     let log = home.join(format!("provider{number}.log"));
     let began = Instant::now();
@@ -160,7 +180,7 @@ async fn start(
 }
 
 /// JSON is YAML. Probes are so rare that none falls into a measurement.
-fn config(backend: &Backend, socket: &Path, state: &Path) -> String {
+fn config(backend: &Backend, url: &str, socket: &Path, state: &Path) -> String {
     let Scope {
         provider_name,
         cluster_id,
@@ -171,9 +191,9 @@ fn config(backend: &Backend, socket: &Path, state: &Path) -> String {
     } = scope(&backend.place.namespace);
     // No namespace is an empty one, as far as the field is concerned.
     let openbao = json!({
-        "address": backend.place.url.trim_end_matches('/'),
+        "address": url.trim_end_matches('/'),
         "caCertFile": backend.place.ca,
-        "tlsServerName": backend.server_name(),
+        "tlsServerName": backend.address.server_name,
         "instanceId": openbao_instance_id,
         "namespace": openbao_namespace,
     });
