@@ -1,0 +1,119 @@
+//! What is removed: dead containers but the newest of each name, dead sandboxes but the newest,
+//! everything of versions that nobody wants, and their directories.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    action::Action,
+    desk::{Desk, Why},
+    retries::Subject,
+    seen::{ContainerState, SeenContainer, SeenSandbox},
+    wanted::Wanted,
+};
+
+impl Desk<'_> {
+    /// Removes a dead sandbox and all that is in it.
+    pub(crate) fn purge(&mut self, sandbox: &SeenSandbox) {
+        for container in &sandbox.containers {
+            self.remove_container(container);
+        }
+        if sandbox.containers.is_empty() {
+            self.remove_sandbox(sandbox);
+        }
+    }
+
+    /// Removes what the wanted version has no use for any more.
+    pub(crate) fn sweep(&mut self, wanted: &Wanted) {
+        let seen = self.facts.seen;
+        let newest = seen.newest(&wanted.uid, &wanted.revision);
+        let ours: Vec<&SeenSandbox> = seen
+            .ours()
+            .filter(|sandbox| sandbox.is(&wanted.uid, &wanted.revision))
+            .collect();
+        let names: BTreeSet<&str> = ours
+            .iter()
+            .flat_map(|sandbox| sandbox.containers.iter().map(|c| c.name.as_str()))
+            .collect();
+        for name in names {
+            self.sweep_name(wanted, name);
+        }
+        for sandbox in ours {
+            let last = newest.is_some_and(|newest| newest.id == sandbox.id);
+            if !last && !sandbox.ready && sandbox.containers.is_empty() {
+                self.remove_sandbox(sandbox);
+            }
+        }
+    }
+
+    fn sweep_name(&mut self, wanted: &Wanted, name: &str) {
+        let mut kept = false;
+        for (sandbox, container) in self.facts.seen.instances(&wanted.uid, name) {
+            match container.state {
+                ContainerState::Exited(_) if kept => self.remove_container(container),
+                ContainerState::Exited(_) => kept = true,
+                // Made and never started: the start was cut off, and nobody will go on with it.
+                ContainerState::Created if !self.starting(&sandbox.id, name) => {
+                    self.remove_container(container);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(crate) fn remove_container(&mut self, container: &SeenContainer) {
+        if container.alive() || self.busy(&container.id) {
+            return;
+        }
+        self.give_unless_failed(
+            &Subject::Remove(container.id.clone()),
+            Action::RemoveContainer {
+                container: container.id.clone(),
+            },
+        );
+    }
+
+    fn remove_sandbox(&mut self, sandbox: &SeenSandbox) {
+        let entered = self.starts().any(|flight| {
+            matches!(&flight.action, Action::StartContainer { sandbox: id, .. } if *id == sandbox.id)
+        });
+        if entered || self.busy(&sandbox.id) {
+            return;
+        }
+        self.give_unless_failed(
+            &Subject::Remove(sandbox.id.clone()),
+            Action::RemoveSandbox {
+                sandbox: sandbox.id.clone(),
+            },
+        );
+    }
+
+    /// Removes the directories of uids that lost their manifest, once nothing of theirs is in
+    /// the runtime. A version that is to start with such a uid waits for it.
+    pub(crate) fn clean(&mut self, wanted: Option<&Wanted>) {
+        for uid in self.memory.kept.unclean.clone() {
+            let mine = wanted.filter(|wanted| wanted.uid == uid);
+            if mine.is_some() {
+                self.blocked = true;
+                self.wait(None, Why::Cleaning, None);
+            }
+            let in_use = self.facts.seen.ours().any(|sandbox| {
+                sandbox.uid == uid
+                    && (sandbox.alive()
+                        || mine.is_none_or(|wanted| !sandbox.is(&uid, &wanted.revision)))
+            });
+            let at_work = self.facts.flights.iter().any(|flight| {
+                flight.action.starts()
+                    || matches!(&flight.action, Action::CleanPod { uid: other, .. } if *other == uid)
+            });
+            if !in_use && !at_work {
+                self.give_unless_failed(
+                    &Subject::Clean(uid.clone()),
+                    Action::CleanPod {
+                        uid: uid.clone(),
+                        logs: mine.is_none(),
+                    },
+                );
+            }
+        }
+    }
+}
