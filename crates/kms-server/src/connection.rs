@@ -19,7 +19,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncReadExt as _, join},
+    io::AsyncReadExt as _,
     net::UnixStream,
     sync::watch,
     task::JoinSet,
@@ -31,6 +31,7 @@ use crate::{
     door::{Door, NotSent},
     metrics::{Metrics, Turned},
     peer::Peers,
+    stream::Stream,
     untaken::{Held, Kind, Taker, Untaken},
 };
 
@@ -127,11 +128,17 @@ async fn greet(stream: &mut UnixStream) -> Greeting {
 }
 
 async fn speak(stream: UnixStream, host: Host) {
+    let stream = match Stream::new(PREFACE, stream) {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::warn!(error = %error, "socket.connection_failed");
+            return;
+        }
+    };
     let calls = Calls::default();
-    let (reader, writer) = stream.into_split();
     let client = host.untaken.client();
     let io = InOnePiece {
-        stream: TokioIo::new(join(PREFACE.chain(reader), writer)),
+        stream: TokioIo::new(stream),
         client: client.clone(),
         full: None,
     };

@@ -27,6 +27,8 @@ mod peer;
 
 mod untaken;
 
+mod stream;
+
 mod answer;
 
 mod connection;
