@@ -269,8 +269,7 @@ impl Probes {
                     self.deep_landed(round);
                 }
                 () = signals.deep_probe.notified() => self.deep.hurry(self.mono(), LIVE_APART),
-                // What it changes is decided at the top of the loop.
-                () = signals.live.notified() => {}
+                () = signals.live.notified() => self.hear_live_successes(),
                 () = tokio::time::sleep(wake.saturating_sub(mono)) => {}
             }
             self.publish();

@@ -85,7 +85,6 @@ pub struct Health {
     deep_good: Option<Duration>,
     deep_answered: Option<Duration>,
     deep_finding: Option<Finding>,
-    deep_failing: bool,
     deep_doubt: Confirm<Finding>,
 }
 
@@ -115,7 +114,6 @@ impl Health {
         self.deep_good = Some(mono);
         self.deep_answered = Some(mono);
         self.deep_finding = None;
-        self.deep_failing = false;
         self.deep_doubt.clear();
     }
 
@@ -127,7 +125,6 @@ impl Health {
         new_connection: bool,
         mono: Duration,
     ) -> Option<Duration> {
-        self.deep_failing = true;
         if fault != Fault::Transient {
             self.deep_answered = Some(mono);
         }
@@ -147,12 +144,6 @@ impl Health {
                 }
             }
         }
-    }
-
-    /// Whether the last deep probe failed, for whatever reason.
-    #[must_use]
-    pub fn deep_is_failing(&self) -> bool {
-        self.deep_failing
     }
 
     /// When the last good metadata probe was.
@@ -287,7 +278,6 @@ mod tests {
     fn a_transient_fault_leaves_the_verdict_until_it_is_stale() {
         let mut health = good_at(0, 0);
         assert_eq!(health.deep_failed(Fault::Transient, false, s(5)), None);
-        assert!(health.deep_is_failing());
         assert_eq!(verdict(&health, s(5)).healthy_until, Some(s(120)));
     }
 
@@ -309,6 +299,11 @@ mod tests {
         assert_eq!(verdict(&health, s(8)).reasons, [""; 0]);
         assert_eq!(health.deep_failed(fault(), true, s(10)), None);
         assert_eq!(verdict(&health, s(10)).reasons, ["deep_probe_refused"]);
+        // One that passes ends the row as well: the next doubt starts at none.
+        health.deep_passed(s(12));
+        assert_eq!(verdict(&health, s(12)).reasons, [""; 0]);
+        assert_eq!(health.deep_failed(fault(), true, s(14)), Some(s(2)));
+        assert_eq!(verdict(&health, s(14)).reasons, [""; 0]);
     }
 
     #[test]

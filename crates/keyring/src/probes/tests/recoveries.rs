@@ -29,8 +29,8 @@ const fn fails(class: Class, takes_ms: u64) -> Cause {
 
 /// Refused; swallowed; answered by nobody until the client's timeout; 500, and again after the
 /// client's pause; 429, and again after the pause that `Retry-After` asks for; sealed; junk; no
-/// token for as long as the client waits for one.
-const CAUSES: [Cause; 8] = [
+/// token for as long as the client waits for one; denied, which is long since confirmed.
+const CAUSES: [Cause; 9] = [
     fails(Class::ConnectionFailed, 0),
     Cause {
         class: Class::Unavailable,
@@ -42,26 +42,30 @@ const CAUSES: [Cause; 8] = [
     fails(Class::Sealed, 110),
     fails(Class::Unavailable, 1),
     fails(Class::AuthFailed, 700),
+    fails(Class::PolicyDenied, 900),
 ];
 
-/// The defaults, and those of the fault table, where each limit is short beside a timeout.
-fn paces() -> [Settings; 3] {
+/// Probe intervals, staleness and `openbao.timeout` in milliseconds.
+fn pace(probe: u64, deep: u64, stale: u64, timeout: u64) -> Settings {
     let ms = Duration::from_millis;
-    let with = |probe, deep, stale, timeout| {
-        let mut settings = settings();
-        settings.rotation.probe_interval = ms(probe);
-        settings.health = health::Settings {
-            probe_interval: ms(probe),
-            deep_probe_interval: ms(deep),
-            max_staleness: ms(stale),
-            request_timeout: ms(timeout),
-        };
-        settings
+    let mut settings = settings();
+    settings.rotation.probe_interval = ms(probe);
+    settings.health = health::Settings {
+        probe_interval: ms(probe),
+        deep_probe_interval: ms(deep),
+        max_staleness: ms(stale),
+        request_timeout: ms(timeout),
     };
+    settings
+}
+
+/// The defaults, those of the fault table, where each limit is short beside a timeout, and a
+/// mixture.
+fn paces() -> [Settings; 3] {
     [
         settings(),
-        with(500, 1500, 2500, 1000),
-        with(10_000, 20_000, 60_000, 5_000),
+        pace(500, 1500, 2500, 1000),
+        pace(10_000, 20_000, 60_000, 5_000),
     ]
 }
 
@@ -88,7 +92,8 @@ impl World {
         }
         let health = settings.health;
         let stale = health.max_staleness + health.deep_probe_interval;
-        let end = Instant::now() + stale + health.probe_interval + phase;
+        let confirmed = Duration::from_secs(8);
+        let end = Instant::now() + stale + health.probe_interval + confirmed + phase;
         if callers == Callers::Five {
             let many = Duration::from_secs(12).min(health.probe_interval * 3);
             sleep_until(end - many).await;
@@ -170,14 +175,82 @@ async fn decrypt_works_at_once_when_any_cause_has_ended_while_status_still_waits
             assert!(opened.is_err(), "{cause:?}");
             world.recovers();
             let ended = Instant::now();
+            assert_eq!(world.healthy_version(), None, "{cause:?}");
             let opened = keyring.decrypt(request(1, b"seed"), until(50)).await;
             let opened = opened.expect("answered at once");
             assert_eq!(opened.expose_secret(), b"seed");
             assert_eq!(ended.elapsed(), Duration::ZERO, "{cause:?}");
-            assert_eq!(world.healthy_version(), None, "{cause:?}");
             drop(keyring);
             driver.await.unwrap();
             world.end().await.unwrap();
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_request_that_hangs_makes_nobody_unhealthy_where_the_limits_are_tightest() {
+    fastrand::seed(7);
+    for _ in 0..8 {
+        let mut world = World::new(Some(first()));
+        world.start(pace(30_000, 300_000, 60_000, 25_000));
+        world.pass(1).await;
+        world.transit.script().hangs = true;
+        let before = world.transit.count();
+        while world.transit.count() == before {
+            world.pass(1).await;
+        }
+        world.transit.script().hangs = false;
+        for _ in 0..1500 {
+            assert_eq!(world.healthy_version(), Some(1));
+            sleep(Duration::from_millis(100)).await;
+        }
+        world.end().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_within_openbao_timeout_is_waited_for_however_often_probes_come() {
+    let mut world = World::new(Some(first()));
+    world.transit.script().latency = Duration::from_secs(15);
+    world.start(pace(5_000, 30_000, 60_000, 20_000));
+    world.pass(50).await;
+    for _ in 0..600 {
+        assert_eq!(world.healthy_version(), Some(1));
+        world.pass(1).await;
+    }
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_passes_closes_its_breaker_and_a_call_that_succeeds_closes_both() {
+    const BREAKERS: [&str; 2] = ["metadata", "deep"];
+    let breakers = |world: &World| {
+        let text = world.scrape();
+        BREAKERS.map(|kind| {
+            let is = |state| {
+                let line = format!("circuit_breaker_state{{kind=\"{kind}\"}} {state}");
+                text.contains(&line)
+            };
+            (0..3).find(|state| is(*state)).unwrap()
+        })
+    };
+    let world = World::healthy().await;
+    for live in [false, true] {
+        world.transit.script().down = Some(error(Class::Sealed));
+        let mut open = false;
+        for _ in 0..500 {
+            world.pass(1).await;
+            open |= breakers(&world) == [2, 2];
+        }
+        assert!(open);
+        if live {
+            world.signals.live_success();
+            world.pass(1).await;
+            assert_eq!(breakers(&world), [0, 0]);
+        }
+        world.transit.script().down = None;
+        world.pass(61).await;
+        assert_eq!(breakers(&world), [0, 0]);
+    }
+    world.end().await.unwrap();
 }
