@@ -29,4 +29,8 @@ fi
 if ! compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null; then
     scripts/apt-install.sh faketime || [ -z "${CI:-}" ]
 fi
+# Makes system calls of a process of the tests fail, or hang. A build does without.
+if ! command -v strace >/dev/null; then
+    scripts/apt-install.sh strace || [ -z "${CI:-}" ]
+fi
 scripts/setup-go.sh >/dev/null

@@ -67,7 +67,7 @@ async fn without_an_openbao_the_start_ends_with_code_5_after_the_grace_time() {
     world
         .stage
         .set("openbao.address", format!("https://{}", gate.here));
-    world.stage.set("bootstrap.graceTimeout", "900ms");
+    world.stage.set("bootstrap.graceTimeout", "3s");
     world.stage.set("bootstrap.onTimeout", "exit");
     let provider = Provider::start(&world.stage);
     provider.unhealthy("metadata_not_probed").await;
@@ -78,7 +78,7 @@ async fn without_an_openbao_the_start_ends_with_code_5_after_the_grace_time() {
     let ended = provider.ended().await;
     assert_eq!(ended.code, Some(5), "{}", ended.text);
     assert!(
-        ended.text.contains("not healthy within 900ms"),
+        ended.text.contains("not healthy within 3s"),
         "{}",
         ended.text
     );
@@ -86,7 +86,13 @@ async fn without_an_openbao_the_start_ends_with_code_5_after_the_grace_time() {
 
     // The supervisor's next start, when the cause is gone.
     let _open = gate.open().await;
-    Provider::start(&world.stage).healthy().await;
+    patient(&mut world);
+    world.healthy().await;
+}
+
+/// A start on a busy machine may take longer than the grace time of a test.
+fn patient(world: &mut World) {
+    world.stage.set("bootstrap.graceTimeout", "60s");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,6 +133,7 @@ async fn whatever_keeps_openbao_from_answering_the_grace_time_ends_the_start_wit
         assert!(!world.stage.socket().exists());
         assert_eq!(world.stage.pair(), [None, None]);
         back(&world);
+        patient(&mut world);
         world.healthy().await;
     }))
     .await;

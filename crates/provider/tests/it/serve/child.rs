@@ -1,9 +1,10 @@
 //! The running program: started, watched and always ended.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader},
     os::unix::process::ExitStatusExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
@@ -134,6 +135,19 @@ impl Provider {
     pub(crate) fn signal(&self, signal: Signal) {
         let id = self.process.lock().unwrap().id();
         kill_process(Pid::from_raw(id.try_into().unwrap()).unwrap(), signal).unwrap();
+    }
+
+    /// Stops it, and returns when none of its threads runs any more.
+    pub(super) async fn frozen(&self) {
+        self.signal(Signal::STOP);
+        let tasks = PathBuf::from(format!("/proc/{}/task", self.id()));
+        until("a process that stands still", async || {
+            let mut tasks = fs::read_dir(&tasks).unwrap();
+            tasks
+                .all(|task| stands_still(&task.unwrap().path()))
+                .then_some(())
+        })
+        .await;
     }
 
     /// Waits until it has ended by itself.
@@ -290,6 +304,15 @@ impl Provider {
             body: body.to_owned(),
         }
     }
+}
+
+/// Whether a thread is stopped, or has ended meanwhile.
+fn stands_still(task: &Path) -> bool {
+    let stat = fs::read_to_string(task.join("stat")).unwrap_or_default();
+    // Its name stands before, in parentheses, and may hold anything.
+    stat.rsplit(") ")
+        .next()
+        .is_none_or(|rest| rest.is_empty() || rest.starts_with('T'))
 }
 
 impl Drop for Provider {

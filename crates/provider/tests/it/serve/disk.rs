@@ -1,235 +1,230 @@
 //! A disk that takes no writes under a provider that runs: calls go on with the registry in
 //! memory, a rotation waits and is made up for, and nothing is written over what others put there.
 //!
-//! What needs a file system of its own gets it in a mount namespace of its own.
+//! What needs a file system of its own gets it in a mount namespace of its own; faults that no
+//! file system can be asked for come from strace.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+mod tracer;
+
+mod place;
+
+mod causes;
+
+mod slow;
+
+use std::{fs, process::Command};
 
 use futures_util::{StreamExt as _, stream};
+use jiff::Timestamp;
+use kms_server::client::Client;
+use rustix::process::Signal;
+use serde_json::Value;
 
+use self::{
+    causes::{CAUSES, Cause},
+    place::{Place, Setting},
+};
 use super::{
     child::Provider,
-    stage::{mode, put},
+    stage::mode,
     world::{Sealed, World, until},
 };
 
-/// What a cause may touch: the state directory as the provider sees it, and its namespace.
-struct Place {
-    directory: PathBuf,
-    aside: PathBuf,
-    /// Whose mount namespace the directory is in; `None` for the machine's.
-    process: Option<u32>,
+const FAILURES: &str = "openbao_kms_state_write_failures_total{file=\"state\"}";
+const UNWRITTEN: &str = "openbao_kms_state_unwritten{file=\"state\"}";
+
+/// A provider whose next write is a promotion, and a disk in trouble.
+struct Scene {
+    /// Before the provider: one that is held cannot be killed.
+    place: Place,
+    provider: Provider,
+    world: World,
+    client: Client,
+    key_id: String,
+    old: Sealed,
+    /// The state file, as it was last written.
+    before: Vec<u8>,
 }
 
-impl Place {
-    /// The same directory by a path that leads there from outside.
-    fn seen_from_here(&self) -> PathBuf {
-        match self.process {
-            None => self.directory.clone(),
-            Some(process) => Path::new(&format!("/proc/{process}/root"))
-                .join(self.directory.strip_prefix("/").unwrap()),
+impl Scene {
+    /// The cause begins while the provider stands still, which is an instant for the provider.
+    async fn begin(cause: &Cause) -> Self {
+        for _ in 0..3 {
+            if let Some(scene) = Self::try_begin(cause).await {
+                return scene;
+            }
+        }
+        panic!("{}: the promotion came first, three times", cause.name);
+    }
+
+    /// `None` where this machine was too slow: the activation delay was over before.
+    async fn try_begin(cause: &Cause) -> Option<Self> {
+        let mut world = World::new().await;
+        world.stage.set("rotation.activationDelay", "2s");
+        // A busy machine may keep probes and calls waiting: that is another test.
+        world.stage.set("status.statusMaxStaleness", "20s");
+        world.stage.set("openbao.timeout", "3s");
+        let (provider, place) = Place::start(&mut world, cause.setting);
+        let key_id = provider.healthy().await;
+        let mut client = provider.client().await;
+        let old = Sealed::make(&mut client).await;
+        place.keep("first");
+        world.control().rotate().unwrap();
+        provider.logged("rotation.stable", "level", "info").await;
+        provider.frozen().await;
+        let content = place.content().unwrap();
+        let before = fs::read(place.file()).unwrap();
+        // The pair and its lock; a fourth file is a write that is under way.
+        if content.len() != 3 || !String::from_utf8_lossy(&before).contains("\"pending\"") {
+            return None;
+        }
+        (cause.begins)(&place);
+        provider.signal(Signal::CONT);
+        Some(Self {
+            world,
+            provider,
+            place,
+            client,
+            key_id,
+            old,
+            before,
+        })
+    }
+
+    /// Everything is as it was before the cause: gives what was encrypted now.
+    async fn goes_on(&mut self, name: &str) -> Sealed {
+        let status = self.client.status().await.unwrap();
+        let seen = (&*status.healthz, &status.key_id);
+        assert_eq!(seen, ("ok", &self.key_id), "{name}");
+        let sealed = Sealed::make(&mut self.client).await;
+        assert_eq!(sealed.key_id, self.key_id, "{name}");
+        self.old.open(&mut self.client).await.unwrap();
+        sealed
+    }
+
+    /// The new key, as soon as it is in force. There is no moment without one.
+    async fn promoted(&mut self, name: &str) -> String {
+        let promoted = until(&format!("{name}: the promotion"), async || {
+            let status = self.client.status().await.unwrap();
+            assert_eq!(status.healthz, "ok", "{name}");
+            (status.key_id != self.key_id).then_some(status.key_id)
+        })
+        .await;
+        // Published before it is counted, and counted before it is read here.
+        until(&format!("{name}: a state that is written"), async || {
+            (self.provider.metric(UNWRITTEN).await == Some(0.0)).then_some(())
+        })
+        .await;
+        let provider = &self.provider;
+        provider.logged("rotation.promoted", "level", "info").await;
+        assert_ne!(fs::read(self.place.file()).unwrap(), self.before, "{name}");
+        promoted
+    }
+
+    /// Also the next process reads everything, and has the same key.
+    async fn survives(mut self, setting: Setting, promoted: &str, sealed: &[&Sealed]) {
+        self.provider.terminated().await;
+        let (provider, _) = Place::start(&mut self.world, setting);
+        assert_eq!(provider.healthy().await, promoted);
+        let mut client = provider.client().await;
+        for sealed in sealed.iter().copied().chain([&self.old]) {
+            sealed.open(&mut client).await.unwrap();
         }
     }
+}
 
-    fn file(&self) -> PathBuf {
-        self.seen_from_here().join("key-registry.json")
+async fn endures(cause: &Cause) {
+    let name = cause.name;
+    let mut scene = Scene::begin(cause).await;
+    let broken = scene.place.content();
+
+    // The promotion is due and cannot be written: everything else is as it was.
+    let mut meanwhile = Vec::new();
+    until(&format!("{name}: four attempts"), async || {
+        meanwhile.push(scene.goes_on(name).await);
+        (scene.provider.metric(FAILURES).await >= Some(4.0)).then_some(())
+    })
+    .await;
+    lies_there(cause, &scene, broken.as_deref()).await;
+    assert_eq!(scene.provider.metric(UNWRITTEN).await, Some(1.0), "{name}");
+    let (code, ready) = scene.provider.ready().await;
+    let trouble = &ready["state"]["trouble"];
+    assert_eq!((code, trouble), (200, &"write_failed".into()), "{name}");
+    is_told(cause, &scene.provider).await;
+
+    (cause.ends)(&scene.place);
+    let ended = Timestamp::now();
+    let promoted = scene.promoted(name).await;
+    let probes = probes(&scene.provider, ended);
+    // Three, on a machine that has nothing else to do.
+    assert!(probes <= 8, "{name}: promoted only after {probes} probes");
+    let provider = &scene.provider;
+    provider
+        .logged("state.written_again", "level", "info")
+        .await;
+    assert_eq!(provider.events("state.written_again").len(), 1, "{name}");
+    for sealed in meanwhile.iter().chain([&scene.old]) {
+        sealed.open(&mut scene.client).await.unwrap();
     }
-
-    /// Runs a script in the namespace; `$1` is the directory.
-    fn script(&self, script: &str) {
-        let process = self.process.unwrap().to_string();
-        let mut enter = Command::new("nsenter");
-        enter.args(["--mount", "--target", &process, "sh", "-c", script, "sh"]);
-        let output = enter.arg(&self.directory).output().unwrap();
-        assert!(output.status.success(), "{script}: {output:?}");
+    let new = Sealed::make(&mut scene.client).await;
+    assert_eq!(new.key_id, promoted);
+    // A volume in a namespace goes with the process.
+    if !matches!(cause.setting, Setting::Volume(_)) {
+        scene.survives(cause.setting, &promoted, &[&new]).await;
     }
 }
 
-/// A trouble of the disk.
-struct Cause {
-    name: &'static str,
-    /// Options of a tmpfs in a namespace of the provider's own, where that is needed.
-    volume: Option<&'static str>,
-    begins: fn(&Place),
-    ends: fn(&Place),
-    /// What the operator reads.
-    says: &'static str,
-}
-
-const CAUSES: [Cause; 10] = [
-    Cause {
-        name: "no space",
-        volume: Some("size=64k"),
-        begins: |place| place.script("! dd if=/dev/zero of=$1/ballast bs=4096 2>/dev/null"),
-        ends: |place| place.script("rm $1/ballast"),
-        says: "No space left on device",
-    },
-    Cause {
-        name: "no inodes",
-        volume: Some("nr_inodes=16"),
-        begins: |place| {
-            place.script("i=0; while true 2>/dev/null >$1/x$i; do i=$((i+1)); done; test $i -gt 3");
-        },
-        ends: |place| place.script("rm $1/x*"),
-        says: "No space left on device",
-    },
-    Cause {
-        name: "read-only",
-        volume: Some("size=1m"),
-        begins: |place| place.script("mount --bind $1 $1 && mount -o remount,bind,ro $1"),
-        ends: |place| place.script("umount $1"),
-        says: "Read-only file system",
-    },
-    Cause {
-        name: "another volume over it",
-        volume: Some("size=1m"),
-        begins: |place| place.script("mount -t tmpfs -o size=1m,mode=0750 tmpfs $1"),
-        ends: |place| place.script("umount $1"),
-        says: "another file system than at the start",
-    },
-    Cause {
-        name: "gone",
-        volume: None,
-        begins: |place| fs::rename(&place.directory, &place.aside).unwrap(),
-        ends: |place| fs::rename(&place.aside, &place.directory).unwrap(),
-        says: "does not exist",
-    },
-    Cause {
-        name: "a symbolic link",
-        volume: None,
-        begins: |place| {
-            fs::rename(&place.directory, &place.aside).unwrap();
-            std::os::unix::fs::symlink(&place.aside, &place.directory).unwrap();
-        },
-        ends: |place| {
-            fs::remove_file(&place.directory).unwrap();
-            fs::rename(&place.aside, &place.directory).unwrap();
-        },
-        says: "is a symbolic link",
-    },
-    Cause {
-        name: "a file",
-        volume: None,
-        begins: |place| {
-            fs::rename(&place.directory, &place.aside).unwrap();
-            fs::write(&place.directory, "").unwrap();
-        },
-        ends: |place| {
-            fs::remove_file(&place.directory).unwrap();
-            fs::rename(&place.aside, &place.directory).unwrap();
-        },
-        says: "is not a directory",
-    },
-    Cause {
-        name: "open to others",
-        volume: None,
-        begins: |place| mode(&place.directory, 0o777),
-        ends: |place| mode(&place.directory, 0o750),
-        says: "others can replace the state",
-    },
-    Cause {
-        name: "an older pair was restored",
-        volume: None,
-        begins: |place| {
-            keep(place);
-            fs::remove_file(checkpoint(place)).unwrap();
-            put(
-                &place.file(),
-                fs::read(place.aside.join("first")).unwrap(),
-                0o640,
-            );
-        },
-        ends: put_back,
-        says: "nothing was written over it",
-    },
-    Cause {
-        name: "edited",
-        volume: None,
-        begins: |place| {
-            keep(place);
-            let text = fs::read_to_string(place.file()).unwrap();
-            put(&place.file(), text.replace("pending", "retired"), 0o640);
-        },
-        ends: put_back,
-        says: "the state file is corrupt",
-    },
-];
-
-fn checkpoint(place: &Place) -> PathBuf {
-    place.seen_from_here().join("key-registry.json.checkpoint")
-}
-
-/// Copies what lies there to where [`put_back`] finds it.
-fn keep(place: &Place) {
-    fs::copy(place.file(), place.aside.join("state")).unwrap();
-    fs::copy(checkpoint(place), place.aside.join("checkpoint")).unwrap();
-}
-
-fn put_back(place: &Place) {
-    let kept = |name: &str| fs::read(place.aside.join(name)).unwrap();
-    put(&place.file(), kept("state"), 0o640);
-    put(&checkpoint(place), kept("checkpoint"), 0o640);
-}
-
-/// Everything that lies in the directory, by name; `None` when it cannot be listed.
-fn content(place: &Place) -> Option<Vec<(String, Vec<u8>)>> {
-    let entries = fs::read_dir(place.seen_from_here()).ok()?;
-    let files = entries.map(|entry| {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        (name, fs::read(path).unwrap_or_default())
-    });
-    let mut files: Vec<_> = files.collect();
-    files.sort();
-    Some(files)
-}
-
-/// Starts the provider, in a namespace of its own where the cause needs a volume.
-fn start(world: &World, cause: &Cause) -> (Provider, Place) {
-    let directory = world.stage.state_file().parent().unwrap().to_owned();
-    let aside = world.aside().join("away");
-    let Some(options) = cause.volume else {
-        let provider = Provider::start(&world.stage);
-        return (
-            provider,
-            Place {
-                directory,
-                aside,
-                process: None,
-            },
+/// Nothing was written over what lies there; between two attempts, nothing is left of the last.
+async fn lies_there(cause: &Cause, scene: &Scene, broken: Option<&[(String, Vec<u8>)]>) {
+    let name = cause.name;
+    until(&format!("{name}: what lay there before"), async || {
+        let content = scene.place.content();
+        if !cause.is_renamed {
+            return (content.as_deref() == broken).then_some(());
+        }
+        let [(_, state), rest @ ..] = &content.as_deref()? else {
+            return None;
+        };
+        // Whole, and the next one.
+        let generation =
+            |state| serde_json::from_slice::<Value>(state).unwrap()["generation"].as_u64();
+        assert_eq!(
+            generation(state),
+            generation(&scene.before).map(|now| now + 1),
+            "{name}"
         );
-    };
-    let script = r#"mount -t tmpfs -o "$1,mode=0750" tmpfs "$2" && shift 2 && exec "$@""#;
-    let mut wrapper = Command::new("unshare");
-    wrapper
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-    wrapper.args([
-        "--mount",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        script,
-        "sh",
-    ]);
-    wrapper.arg(options).arg(&directory);
-    let provider = Provider::start_through(wrapper, &world.stage);
-    let process = Some(provider.id());
-    let place = Place {
-        directory,
-        aside,
-        process,
-    };
-    (provider, place)
+        (rest == &broken?[1..]).then_some(())
+    })
+    .await;
+}
+
+/// The operator reads the reason, and ever more rarely.
+async fn is_told(cause: &Cause, provider: &Provider) {
+    provider
+        .logged("state.write_failed", "reason", cause.says)
+        .await;
+    let said = provider.events("state.write_failed");
+    let warned: Vec<_> = said.iter().filter(|line| line["level"] == "warn").collect();
+    for (line, nth) in warned.iter().zip(0..) {
+        assert_eq!(line["repeated"], 1 << nth, "{}: {warned:?}", cause.name);
+        let reason = line["reason"].as_str().unwrap();
+        assert!(reason.contains(cause.says), "{}: {reason}", cause.name);
+    }
+}
+
+/// How many probes of the metadata passed after an instant and before the promotion.
+fn probes(provider: &Provider, since: Timestamp) -> usize {
+    let at = |line: &Value| line["ts"].as_str().unwrap().parse::<Timestamp>().unwrap();
+    let promoted = provider.events("rotation.promoted").first().map(at);
+    let within = |line: &&Value| at(line) > since && promoted.is_none_or(|end| at(line) < end);
+    let probes = provider.events("status.probe");
+    let probes = probes
+        .iter()
+        .filter(|line| line["probe_kind"] == "metadata");
+    probes.filter(within).count()
 }
 
 /// Whether this process may mount in a namespace of its own. On CI it has to be able to.
-#[expect(clippy::print_stderr, reason = "a test that is skipped says why")]
 fn may_mount() -> bool {
     let script = "mount -t tmpfs tmpfs /tmp";
     let tried = Command::new("unshare")
@@ -240,119 +235,58 @@ fn may_mount() -> bool {
         Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
         Err(error) => error.to_string(),
     };
-    assert!(
-        std::env::var_os("CI").is_none(),
+    skipped(&format!(
         "this test mounts a small file system in a namespace of its own, which takes root: {why}"
-    );
-    eprintln!("skipped because nothing may be mounted here: {why}");
+    ))
+}
+
+/// Whether this process may hold the provider, which lets nobody but root look into it.
+async fn may_trace() -> bool {
+    let world = World::new().await;
+    let provider = world.healthy().await;
+    match tracer::Tracer::attach(provider.id(), causes::SYNCS, None, "error=EIO") {
+        Ok(_) => true,
+        Err(why) => skipped(&format!(
+            "this test makes system calls of the provider fail, which takes root and the Debian \
+             package strace: {why}"
+        )),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a test that is skipped says why")]
+fn skipped(why: &str) -> bool {
+    assert!(std::env::var_os("CI").is_none(), "{why}");
+    eprintln!("skipped: {why}");
     false
 }
 
-async fn endures(cause: &Cause) {
-    let mut world = World::new().await;
-    world.stage.set("rotation.activationDelay", "1s");
-    // A busy machine may keep probes waiting: that is another test.
-    world.stage.set("status.statusMaxStaleness", "20s");
-    let (provider, place) = start(&world, cause);
-    let name = cause.name;
-    let key_id = provider.healthy().await;
-    let mut client = provider.client().await;
-    let old = Sealed::make(&mut client).await;
-    let first = fs::read(place.file()).unwrap();
-    if name == "an older pair was restored" {
-        fs::create_dir(&place.aside).unwrap();
-        fs::write(place.aside.join("first"), first).unwrap();
-    } else if name == "edited" {
-        fs::create_dir(&place.aside).unwrap();
-    }
-    world.control().rotate().unwrap();
-    provider.logged("rotation.stable", "level", "info").await;
-    let before = fs::read(place.file()).unwrap();
-    (cause.begins)(&place);
-    let broken = content(&place);
-
-    // The promotion is due and cannot be written: everything else is as it was.
-    let failures = "openbao_kms_state_write_failures_total{file=\"state\"}";
-    let mut meanwhile = Vec::new();
-    until(&format!("{name}: four attempts"), async || {
-        let status = client.status().await.unwrap();
-        assert_eq!(
-            (&*status.healthz, &status.key_id),
-            ("ok", &key_id),
-            "{name}"
-        );
-        meanwhile.push(Sealed::make(&mut client).await);
-        old.open(&mut client).await.unwrap();
-        (provider.metric(failures).await >= Some(4.0)).then_some(())
-    })
-    .await;
-    assert!(meanwhile.iter().all(|sealed| sealed.key_id == key_id));
-    assert_eq!(content(&place), broken, "{name}: something was written");
-    let unwritten = "openbao_kms_state_unwritten{file=\"state\"}";
-    assert_eq!(provider.metric(unwritten).await, Some(1.0), "{name}");
-    let (code, ready) = provider.ready().await;
-    assert_eq!(
-        (code, &ready["state"]["trouble"]),
-        (200, &"write_failed".into())
-    );
-    let said = provider.events("state.write_failed");
-    let warned: Vec<_> = said.iter().filter(|line| line["level"] == "warn").collect();
-    assert!((1..=4).contains(&warned.len()), "{name}: {warned:?}");
-    for line in warned {
-        let reason = line["reason"].as_str().unwrap();
-        assert!(reason.contains(cause.says), "{name}: {reason}");
-    }
-
-    let lines = provider.text().lines().count();
-    (cause.ends)(&place);
-    let promoted = until(&format!("{name}: the promotion"), async || {
-        let status = client.status().await.unwrap();
-        assert_eq!(status.healthz, "ok", "{name}");
-        (status.key_id != key_id).then_some(status.key_id)
-    })
-    .await;
-    let text = provider.text();
-    let probes = text
-        .lines()
-        .skip(lines)
-        .take_while(|line| !line.contains("rotation.promoted"))
-        .filter(|line| line.contains("\"probe_kind\":\"metadata\""));
-    // One may have been under way.
-    let probes = probes.count();
-    assert!(probes <= 3, "{name}: promoted only after {probes} probes");
-    assert_eq!(provider.events("state.written_again").len(), 1, "{name}");
-    assert_eq!(provider.metric(unwritten).await, Some(0.0), "{name}");
-    assert_ne!(fs::read(place.file()).unwrap(), before);
-    for sealed in meanwhile.iter().chain([&old]) {
-        sealed.open(&mut client).await.unwrap();
-    }
-    let new = Sealed::make(&mut client).await;
-    assert_eq!(new.key_id, promoted);
-    if place.process.is_none() {
-        provider.terminated().await;
-        let provider = world.healthy().await;
-        assert_eq!(provider.status().await.key_id, promoted, "{name}");
-        let mut client = provider.client().await;
-        for sealed in [&old, &new] {
-            sealed.open(&mut client).await.unwrap();
-        }
-    }
-}
-
 /// A few at a time: they mostly wait, but not only.
-async fn each(causes: impl Iterator<Item = &Cause>) {
-    stream::iter(causes).for_each_concurrent(3, endures).await;
+async fn each(which: fn(Setting) -> bool) {
+    let causes = CAUSES.iter().filter(|cause| which(cause.setting));
+    stream::iter(causes).for_each_concurrent(4, endures).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotation_waits_for_the_disk_and_calls_do_not() {
-    each(CAUSES.iter().filter(|cause| cause.volume.is_none())).await;
+    each(|setting| matches!(setting, Setting::Plain | Setting::User)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotation_waits_for_a_file_system_that_is_full_or_read_only_and_calls_do_not() {
     if may_mount() {
-        each(CAUSES.iter().filter(|cause| cause.volume.is_some())).await;
+        each(|setting| matches!(setting, Setting::Volume(_))).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_waits_for_a_device_that_fails_or_hangs_and_calls_do_not() {
+    if may_trace().await {
+        tokio::join!(
+            each(|setting| setting == Setting::Traced),
+            slow::is_waited_for(),
+            slow::hangs_and_comes_back(),
+            slow::hangs_for_good(),
+        );
     }
 }
 

@@ -192,7 +192,7 @@ async fn work_that_nobody_waits_for_does_not_hold_up_the_end() {
     let began = Instant::now();
     provider.terminated().await;
     assert!(
-        began.elapsed() < Duration::from_secs(4),
+        began.elapsed() < Duration::from_secs(7),
         "{:?}",
         began.elapsed()
     );
@@ -215,7 +215,7 @@ async fn a_second_signal_ends_the_drain_at_once() {
     provider.signal(Signal::TERM);
     provider.logged("process.signal", "signal", "SIGTERM").await;
     provider.signal(Signal::TERM);
-    let ended = timeout(Duration::from_secs(5), provider.ended())
+    let ended = timeout(Duration::from_secs(10), provider.ended())
         .await
         .unwrap();
     assert_eq!(ended.code, Some(5), "{}", ended.text);

@@ -221,6 +221,7 @@ async fn a_jwt_of_somebody_else_is_refused_here_or_by_openbao() {
 /// The file goes bad under a running provider, and then the token is lost.
 async fn mended_while_it_runs(case: Case) {
     let mut world = World::new().await;
+    world.stage.hasten();
     let (provider, sealed) = world.with_data().await;
     let pair = world.stage.pair();
     (case.damage)(&mut world);

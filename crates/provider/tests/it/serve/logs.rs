@@ -60,7 +60,7 @@ async fn a_log_that_nobody_reads_stops_neither_calls_nor_the_end() {
     })
     .await;
     let took = signalled.elapsed();
-    assert!(took < Duration::from_secs(5), "the end took {took:?}");
+    assert!(took < Duration::from_secs(10), "the end took {took:?}");
     assert!(!world.stage.socket().exists(), "the socket was left behind");
     assert_eq!(provider.ended().await.code, Some(0));
 }

@@ -25,7 +25,7 @@ fn records(world: &World) -> Vec<(i64, String)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotation_survives_a_crash_in_its_middle_and_key_id_changes_once() {
     let mut world = World::new().await;
-    world.stage.set("rotation.activationDelay", "2s");
+    world.stage.set("rotation.activationDelay", "4s");
     let (provider, old) = world.with_data().await;
     world.control().rotate().unwrap();
     provider.logged("rotation.pending", "level", "info").await;

@@ -49,6 +49,7 @@ fn holds_a_token(text: &str) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_failure_writes_a_secret_to_log_metrics_or_pages() {
     let mut world = World::new().await;
+    world.stage.hasten();
     world.stage.set("logging.level", "trace");
     let provider = world.healthy().await;
     let mut client = provider.client().await;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -19,6 +19,8 @@ impl SocketDirectory {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let base = bao_dev::run_dir::find().unwrap_or_else(|error| panic!("{error}"));
         let path = base.join(format!("bkp-{}-{number}", std::process::id()));
+        // Process ids come again, and a run that was killed has left its directories.
+        let _ = fs::remove_dir_all(&path);
         fs::create_dir(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).unwrap();
         Self(path)
@@ -39,7 +41,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Everything in order, with probes fast enough for a test.
+    /// Everything in order, with probes fast enough for a test. A verdict lives long enough for
+    /// a machine that is busy with other work, see [`Stage::hasten`].
     pub(crate) fn new(address: &str, server_name: &str, ca: &str, jwt: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         let sockets = SocketDirectory::new();
@@ -76,7 +79,7 @@ impl Stage {
             "status": {
                 "probeInterval": "200ms",
                 "deepProbeInterval": "300ms",
-                "statusMaxStaleness": "1800ms",
+                "statusMaxStaleness": "8s",
             },
             "state": {"path": place("state/key-registry.json")},
             "rotation": {"activationDelay": "0s", "requireStableObservationCount": 2},
@@ -97,6 +100,11 @@ impl Stage {
         let pointer = format!("/{}", field.replace('.', "/"));
         let (parent, name) = pointer.rsplit_once('/').unwrap();
         self.config.pointer_mut(parent).unwrap()[name] = value.into();
+    }
+
+    /// A verdict dies soon without probes: for who waits for that.
+    pub(crate) fn hasten(&mut self) {
+        self.set("status.statusMaxStaleness", "1800ms");
     }
 
     /// Writes the configuration and gives its path. Every JSON document is a YAML document.
@@ -130,6 +138,13 @@ impl Stage {
         self.sockets.0.join("kms.sock")
     }
 
+    /// Gives everything to a user, and to the group of the same number.
+    pub(crate) fn give_to(&self, user: u32) {
+        for path in [self.home.path(), &self.sockets.0] {
+            give(path, user);
+        }
+    }
+
     /// The bytes of both files of the state pair; `None` for one that is not there.
     pub(crate) fn pair(&self) -> [Option<Vec<u8>>; 2] {
         [self.state_file(), self.checkpoint_file()].map(|path| fs::read(path).ok())
@@ -146,6 +161,15 @@ pub(crate) fn put(path: &Path, content: impl AsRef<[u8]>, bits: u32) {
 
 pub(crate) fn mode(path: &Path, bits: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(bits)).unwrap();
+}
+
+fn give(path: &Path, user: u32) {
+    chown(path, Some(user), Some(user)).unwrap();
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            give(&entry.unwrap().path(), user);
+        }
+    }
 }
 
 /// Puts `path` into the directory `aside` and a symlink to it in its place.

@@ -16,7 +16,7 @@ use tonic::Code;
 use super::{child::Provider, stage::Stage};
 
 /// How long a test waits for something that has to happen; a busy machine is slow.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The settings of a key that nothing is wrong with, to change one or to go back to.
 pub(crate) const SOUND: KeyConfig = KeyConfig {
