@@ -131,53 +131,48 @@ impl Desk<'_> {
             self.reset(sandbox, wanted);
             return None;
         }
+        // Before anything is started: an end and a start in one breath would meet.
+        if self.failed_for_good(sandbox, wanted) {
+            return Some(self.terminal_now(false, "", ""));
+        }
+        if let Some(end) = self.finished(sandbox, wanted) {
+            return Some(end);
+        }
         for container in &sandbox.containers {
             self.kill_if_it_must(sandbox, wanted, container);
         }
-        let mut gated = false;
         let mut place = 0;
         for container in &wanted.init {
             let sidecar = (container.kind == Kind::Sidecar).then_some(place);
             place += u32::from(sidecar.is_some());
             let passed = self.memory.passed(&sandbox.id, &container.name);
-            if !gated && (!passed || sidecar.is_some()) {
-                if let Some(end) = self.init(sandbox, container, sidecar) {
-                    return Some(end);
-                }
-                gated = !passed;
+            if !passed || sidecar.is_some() {
+                let seen = sandbox.newest(&container.name);
+                self.start(sandbox, container, seen, sidecar);
+            }
+            if !passed {
+                return None;
             }
         }
-        if gated {
-            return None;
-        }
         for container in &wanted.mains {
-            self.main(sandbox, container);
+            if !self.over(sandbox, container) {
+                let seen = sandbox.newest(&container.name);
+                self.start(sandbox, container, seen, None);
+            }
         }
-        self.finished(sandbox, wanted)
-    }
-
-    /// One init container or sidecar. An init container that failed for good ends the pod.
-    fn init(
-        &mut self,
-        sandbox: &SeenSandbox,
-        container: &WantedContainer,
-        sidecar: Option<u32>,
-    ) -> Option<Terminal> {
-        let seen = sandbox.newest(&container.name);
-        if let Some(exit) = seen.and_then(SeenContainer::exit)
-            && after(container, exit.code, exit.well()) == Next::Nothing
-        {
-            return Some(self.terminal_now(false, "", ""));
-        }
-        self.start(sandbox, container, seen, sidecar);
         None
     }
 
-    fn main(&mut self, sandbox: &SeenSandbox, container: &WantedContainer) {
-        if !self.over(sandbox, container) {
-            let seen = sandbox.newest(&container.name);
-            self.start(sandbox, container, seen, None);
-        }
+    /// Whether an init container failed and is not to be tried again.
+    fn failed_for_good(&self, sandbox: &SeenSandbox, wanted: &Wanted) -> bool {
+        wanted.init.iter().any(|container| {
+            let exit = sandbox
+                .newest(&container.name)
+                .and_then(SeenContainer::exit);
+            !self.memory.passed(&sandbox.id, &container.name)
+                && exit
+                    .is_some_and(|exit| after(container, exit.code, exit.well()) == Next::Nothing)
+        })
     }
 
     /// Whether a main container ended and stays so.

@@ -1,0 +1,6 @@
+//! The planner from outside: tables of its rules, and a small random world that it keeps in order.
+
+mod build;
+mod cost;
+mod storm;
+mod world;
