@@ -158,7 +158,12 @@ fn as_nobody(world: &mut World) -> Provider {
     let aside = world.aside();
     mode(&aside, 0o755);
     let program = aside.join("provider");
-    fs::copy(env!("CARGO_BIN_EXE_bao-kms-provider"), &program).unwrap();
+    // By a process of its own: a child of another test could inherit a descriptor that still
+    // writes to it, and what is written to cannot be executed.
+    let mut copy = Command::new("cp");
+    copy.arg(env!("CARGO_BIN_EXE_bao-kms-provider"))
+        .arg(&program);
+    assert!(copy.status().unwrap().success());
     world.stage.set("server.socketGroup", NOBODY.to_string());
     let config = world.stage.write_config();
     world.stage.give_to(NOBODY);
