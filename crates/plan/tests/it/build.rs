@@ -114,3 +114,11 @@ pub(crate) fn exited(code: i32) -> ContainerState {
         ..Exit::default()
     })
 }
+
+/// The verdict of a startup probe that has come to one.
+pub(crate) fn container_started(passed: bool) -> plan::Verdict {
+    plan::Verdict {
+        started: Some(passed),
+        ..plan::Verdict::default()
+    }
+}

@@ -2,5 +2,7 @@
 
 mod build;
 mod cost;
+mod situation;
 mod storm;
+mod sync;
 mod world;
