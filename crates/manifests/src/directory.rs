@@ -604,7 +604,7 @@ impl<P: Named> Directory<P> {
         }
     }
 
-    /// Renews the report of one file; a change of it that is worth a line.
+    /// Renews the report of one file, and tells of another status or error.
     fn report(&mut self, name: &OsStr) -> Option<Change> {
         let Some(track) = self.tracks.get(name) else {
             self.reports.remove(name);
@@ -619,13 +619,12 @@ impl<P: Named> Directory<P> {
         if before.is_some_and(|before| **before == report) {
             return None;
         }
-        let loud = before.map_or(report.status != Status::Ok, |before| {
+        let told = before.map_or(report.status != Status::Ok, |before| {
             (before.status, &before.error) != (report.status, &report.error)
         });
         let report = Arc::new(report);
         self.reports.insert(name.to_owned(), Arc::clone(&report));
-        let quiet = matches!(report.status, Status::HalfWritten | Status::Kept);
-        (loud && !quiet).then_some(Change::File(report))
+        told.then_some(Change::File(report))
     }
 
     fn source_trouble(&mut self, trouble: Option<String>) -> Vec<Change> {

@@ -166,3 +166,6 @@ impl<D: Decoder> Site<D> {
         Some(Change::Kept(trouble))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,6 +95,12 @@ impl Status {
             Self::Ignored => "ignored",
         }
     }
+
+    /// Passes by itself, as a rule: not worth a line in the log.
+    #[must_use]
+    pub fn is_passing(self) -> bool {
+        matches!(self, Self::HalfWritten | Self::Kept)
+    }
 }
 
 /// One file, or the one body of a URL, for people.
@@ -168,7 +174,7 @@ pub enum Change {
         /// Whence it was.
         origin: PathBuf,
     },
-    /// A file's status or error is another one. Half-written files are not worth a line.
+    /// A file's status or error is another one.
     File(Arc<Report>),
     /// The source cannot be read as a whole, or can be again.
     Source {

@@ -150,9 +150,9 @@ impl Sea {
                 self.finish(FILES[file], "broken !");
             }
             Deed::Delete(file) if busy != Some(FILES[file]) => {
-                if self.bench.entries.remove(OsStr::new(FILES[file])).is_some() {
-                    self.queue.push(Event::Left(FILES[file].into()));
-                }
+                let gone = self.bench.entries.remove(OsStr::new(FILES[file]));
+                self.queue
+                    .extend(gone.map(|_| Event::Left(FILES[file].into())));
             }
             Deed::Backup(file) if busy != Some(FILES[file]) => {
                 let text = self.text(FILES[file]);
@@ -163,12 +163,10 @@ impl Sea {
                 self.queue.push(Event::Written(FILES[file].into()));
                 self.finish(FILES[file], &text);
             }
-            Deed::Chmod(file) => {
-                if self.bench.entries.contains_key(OsStr::new(FILES[file])) {
-                    let text = self.content(FILES[file]);
-                    self.bench.put(FILES[file], &text);
-                    self.queue.push(Event::Attributes(FILES[file].into()));
-                }
+            Deed::Chmod(file) if self.bench.entries.contains_key(OsStr::new(FILES[file])) => {
+                let text = self.content(FILES[file]);
+                self.bench.put(FILES[file], &text);
+                self.queue.push(Event::Attributes(FILES[file].into()));
             }
             Deed::Litter => {
                 self.bench.put("a.yaml~", "pod d/a litter");
