@@ -17,6 +17,8 @@ BIN := $(CURDIR)/build/bin
 RUST_BIN := $(CURDIR)/target/debug
 export PROVIDER_BIN := $(RUST_BIN)/bao-kms-provider
 export BAO_DEV_BIN := $(RUST_BIN)/bao-dev
+export PROVIDER_FAST_BIN := $(CURDIR)/target/cost/bao-kms-provider
+export BAO_DEV_FAST_BIN := $(CURDIR)/target/cost/bao-dev
 export ETCD_BIN := $(BIN)/etcd
 export APISERVER_BIN := $(BIN)/apiserver
 
@@ -54,6 +56,7 @@ test-rust: setup
 # there, so nothing may be skipped.
 test-conformance: conformance-build
 	@scripts/step.sh "building bao-kms-provider and bao-dev" cargo test --locked --workspace --no-run
+	@scripts/cost-build.sh
 	cd conformance && CONFORMANCE_REQUIRED=1 "$$(../scripts/setup-go.sh)" test -count=1 -timeout 15m ./...
 
 lint: setup

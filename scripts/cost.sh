@@ -4,5 +4,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v valgrind >/dev/null || scripts/apt-install.sh valgrind
-scripts/step.sh "building the hot paths (profile cost)" cargo build --locked --profile cost --package cost
+scripts/cost-build.sh
 exec target/cost/cost ${RECORD:+--record} crates/cost/recorded.json

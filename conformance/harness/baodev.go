@@ -21,13 +21,18 @@ type BaoDev struct {
 
 // StartBaoDev returns when it has written its files and its control endpoint answers.
 func (r *Rig) StartBaoDev(ctx context.Context, name string) (*BaoDev, error) {
+	return r.StartBaoDevOf(ctx, name, BaoDevBinary)
+}
+
+// StartBaoDevOf starts another build of it.
+func (r *Rig) StartBaoDevOf(ctx context.Context, name string, binary Binary) (*BaoDev, error) {
 	dev := &BaoDev{Dir: filepath.Join(r.Dir, name)}
 	if err := os.Mkdir(dev.Dir, 0o700); err != nil {
 		return nil, err
 	}
 	// Each provider gets a socket and a state of its own; these only keep bao-dev from
 	// making the folders of its defaults.
-	process, err := r.Start(name, BaoDevBinary, "up", "--dir", dev.Dir,
+	process, err := r.Start(name, binary, "up", "--dir", dev.Dir,
 		"--socket", filepath.Join(r.RunDir, "unused.sock"), "--state", filepath.Join(dev.Dir, "unused.json"))
 	if err != nil {
 		return nil, err

@@ -22,6 +22,8 @@ type ProviderSettings struct {
 	StableObservations                                              int
 	// RequestTimeout of one request to OpenBao; the default when zero.
 	RequestTimeout time.Duration
+	// Binary is the program; the usual one when zero.
+	Binary Binary
 }
 
 // QuickProvider is for tests: a rotation takes about three seconds.
@@ -41,6 +43,7 @@ type Provider struct {
 	StatePath string
 
 	rig             *Rig
+	binary          Binary
 	name            string
 	config          string
 	health, metrics string
@@ -54,7 +57,10 @@ func (r *Rig) StartProvider(ctx context.Context, name string, dev *BaoDev, setti
 	provider := &Provider{
 		Socket:    filepath.Join(r.RunDir, name+".sock"),
 		StatePath: filepath.Join(dir, "state", "key-registry.json"),
-		rig:       r, name: name, config: filepath.Join(dir, "config.yaml"),
+		rig:       r, binary: settings.Binary, name: name, config: filepath.Join(dir, "config.yaml"),
+	}
+	if provider.binary == (Binary{}) {
+		provider.binary = ProviderBinary
 	}
 	if err := os.MkdirAll(filepath.Dir(provider.StatePath), 0o700); err != nil {
 		return nil, err
@@ -132,7 +138,7 @@ func set(config map[string]any, path string, value any) error {
 
 // Start runs the process, the first or another one. It does not wait.
 func (p *Provider) Start() error {
-	process, err := p.rig.Start(p.name, ProviderBinary, "serve", "--config", p.config)
+	process, err := p.rig.Start(p.name, p.binary, "serve", "--config", p.config)
 	if err != nil {
 		return err
 	}

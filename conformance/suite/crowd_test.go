@@ -69,7 +69,13 @@ func lines() map[string]func(*testing.T, target) player {
 // ownCrowd speaks the grpc-go of the Kubernetes line that this module is about.
 func ownCrowd(t *testing.T, to target) player {
 	t.Helper()
-	gathered := must1[*crowd.Crowd](t)(crowd.Gather(to.node.Socket, crowdDeadline))
+	return crowdInAHurry(t, to, crowdDeadline)
+}
+
+// crowdInAHurry is the same with another deadline for each call.
+func crowdInAHurry(t *testing.T, to target, deadline time.Duration) player {
+	t.Helper()
+	gathered := must1[*crowd.Crowd](t)(crowd.Gather(to.node.Socket, deadline))
 	t.Cleanup(func() { _ = gathered.Close() })
 	return func(t *testing.T, order crowd.Order) crowd.Outcome {
 		t.Helper()
