@@ -8,6 +8,8 @@ use std::{
 
 use tonic_prost_build::Builder;
 
+use crate::shapes;
+
 type Outcome = Result<String, Box<dyn Error>>;
 
 /// One proto file and the crate that its code is committed to, as `src/<name>.rs`.
@@ -41,6 +43,24 @@ const ALL: [Generated; 2] = [
     },
 ];
 
+/// One file that is written from other sources than a proto file.
+struct Text {
+    /// From the root of the repository.
+    path: &'static str,
+    text: fn() -> Outcome,
+}
+
+const TEXTS: [Text; 2] = [
+    Text {
+        path: "crates/pod/src/shape/types.rs",
+        text: shapes::generated,
+    },
+    Text {
+        path: "docs/pod-fields.md",
+        text: || Ok(pod::fields::document()),
+    },
+];
+
 /// Messages that hold a secret: the derived `Debug` would print it.
 const SECRET_MESSAGES: [&str; 2] = [".v2.EncryptRequest", ".v2.DecryptResponse"];
 
@@ -50,6 +70,11 @@ pub(crate) fn write() -> Outcome {
     for one in &ALL {
         let target = one.target();
         fs::write(&target, one.code()?).map_err(|e| format!("{}: {e}", target.display()))?;
+        written.push(format!("wrote {}", target.display()));
+    }
+    for one in &TEXTS {
+        let target = root().join(one.path);
+        fs::write(&target, (one.text)()?).map_err(|e| format!("{}: {e}", target.display()))?;
         written.push(format!("wrote {}", target.display()));
     }
     Ok(written.join("\n"))
@@ -72,7 +97,23 @@ pub(crate) fn check() -> Outcome {
         }
         checked.push(format!("{} is up to date", target.display()));
     }
+    for one in &TEXTS {
+        let committed =
+            fs::read_to_string(root().join(one.path)).map_err(|e| format!("{}: {e}", one.path))?;
+        if committed != (one.text)()? {
+            return Err(format!(
+                "{} differs from what its sources generate; run `cargo xtask generate` and commit it",
+                one.path
+            )
+            .into());
+        }
+        checked.push(format!("{} is up to date", one.path));
+    }
     Ok(checked.join("\n"))
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 impl Generated {

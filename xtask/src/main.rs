@@ -3,6 +3,7 @@
 mod documents;
 mod generate;
 mod house;
+mod shapes;
 
 use std::process::ExitCode;
 

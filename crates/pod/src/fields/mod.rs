@@ -1,0 +1,75 @@
+//! Every field of a v1 Pod: supported, refused or ignored, and why.
+//!
+//! One table for the reader and for the document: [`crate::read`] refuses and warns by it, and
+//! `docs/pod-fields.md` is written from it, so that they cannot differ. Nothing that limits what a
+//! container may do is ignored: it has its effect, or the manifest is refused.
+
+mod row;
+mod containers;
+mod document;
+mod pods;
+mod security;
+mod volumes;
+
+pub use document::document;
+pub use row::{Object, Row, Verdict};
+
+/// Every object that a supported field leads to, in the order of the document.
+pub const OBJECTS: &[Object] = &[
+    pods::POD,
+    pods::METADATA,
+    pods::SPEC,
+    security::POD,
+    containers::CONTAINER,
+    security::CONTAINER,
+    security::CAPABILITIES,
+    security::SECCOMP,
+    security::APP_ARMOR,
+    security::SELINUX,
+    security::SYSCTL,
+    containers::RESOURCES,
+    containers::PORT,
+    containers::MOUNT,
+    containers::ENV,
+    containers::ENV_SOURCE,
+    containers::ENV_FROM,
+    containers::FIELD_REF,
+    containers::RESOURCE_REF,
+    containers::FILE_REF,
+    containers::PROBE,
+    containers::LIFECYCLE,
+    containers::HANDLER,
+    containers::EXEC,
+    containers::HTTP,
+    containers::HTTP_HEADER,
+    containers::TCP,
+    containers::GRPC,
+    containers::SLEEP,
+    containers::RESTART_RULE,
+    containers::EXIT_CODES,
+    volumes::VOLUME,
+    volumes::HOST_PATH,
+    volumes::EMPTY_DIR,
+    volumes::DOWNWARD,
+    volumes::DOWNWARD_FILE,
+    volumes::PROJECTED,
+    volumes::PROJECTION,
+    volumes::DOWNWARD_PROJECTION,
+    pods::DNS_CONFIG,
+    pods::DNS_OPTION,
+    pods::HOST_ALIAS,
+    pods::OS,
+];
+
+/// The rows of an object by its name in the API's reference; nothing for what only an ignored or
+/// refused field leads to.
+#[must_use]
+pub fn rows(object: &str) -> Option<&'static [Row]> {
+    OBJECTS
+        .iter()
+        .find(|known| known.name == object)
+        .map(|known| known.rows)
+}
+
+#[cfg(test)]
+mod tests;
