@@ -207,8 +207,9 @@ impl<'a> Desk<'a> {
         for flight in self.facts.flights {
             if flight.action.starts() && fits(&flight.action) {
                 any = true;
-                if !flight.cancelled {
-                    self.give(Action::Cancel { order: flight.id });
+                let cancel = Action::Cancel { order: flight.id };
+                if !flight.cancelled && !self.out.actions.contains(&cancel) {
+                    self.give(cancel);
                 }
             }
         }

@@ -113,7 +113,7 @@ impl Crashes {
         }
         let calm = self
             .started
-            .is_none_or(|started| now.saturating_sub(started) >= CALM);
+            .is_some_and(|started| now.saturating_sub(started) >= CALM);
         self.wait = if self.last.is_none() || calm {
             Duration::ZERO
         } else {

@@ -2,7 +2,9 @@
 
 mod build;
 mod cost;
+mod lives;
 mod situation;
 mod storm;
 mod sync;
+mod versions;
 mod world;
