@@ -107,3 +107,57 @@ impl Kind {
         self.wanted = Some(self.wanted.map_or(wanted, |before| before.min(wanted)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn started(interval: Duration) -> Kind {
+        let mut kind = Kind::new("deep", s(120), s(100));
+        assert!(!kind.start(s(100), interval));
+        kind
+    }
+
+    #[test]
+    fn a_wish_comes_before_the_round_where_it_can_and_never_moves_it() {
+        let mut kind = started(s(300));
+        kind.hurry(s(101), s(5));
+        assert_eq!(kind.due(true, s(101)), s(105));
+        kind.hurry(s(102), Duration::ZERO);
+        assert_eq!(kind.due(true, s(102)), s(102), "the sooner wish");
+        kind.hurry(s(103), s(5));
+        assert_eq!(kind.due(true, s(103)), s(102), "stays");
+        kind.start(s(104), s(300));
+        assert_eq!(kind.due(true, s(104)), s(404), "and is fulfilled");
+
+        let mut kind = started(s(300));
+        kind.hurry(s(101), s(5));
+        kind.resume(s(2));
+        assert_eq!(kind.due(true, s(101)), s(102));
+        kind.again(s(103));
+        assert_eq!(kind.due(true, s(101)), s(103));
+        kind.resume(s(1));
+        assert_eq!(kind.due(true, s(101)), s(103), "a doubt has its own time");
+        assert!(kind.start(s(103), s(300)), "and its own connection");
+    }
+
+    #[test]
+    fn the_breaker_holds_back_rounds_and_no_wishes_no_doubts_and_no_start() {
+        let mut kind = started(s(2));
+        (0..3).for_each(|_| kind.breaker.failed(s(100)));
+        assert_eq!(kind.due(true, s(101)), s(130));
+        assert_eq!(kind.due(false, s(101)), s(102));
+        kind.hurry(s(101), s(5));
+        assert_eq!(kind.due(true, s(101)), s(105));
+        kind.start(s(105), s(2));
+        kind.again(s(107));
+        assert_eq!(kind.due(true, s(105)), s(107));
+        kind.again_unanswered(s(107));
+        assert_eq!(kind.due(true, s(105)), s(130));
+        assert_eq!(kind.due(true, s(130)), s(107));
+    }
+}

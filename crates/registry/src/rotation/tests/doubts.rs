@@ -248,3 +248,42 @@ fn flapping_answers_are_never_confirmed() {
     }
     assert_eq!(bench.table(), "active 2, pending 3 x2, retired 1");
 }
+
+#[test]
+fn a_refusal_hides_no_contradiction_and_each_is_named_once() {
+    let mut bench = Bench::at_two();
+    bench.later(30).insist(&key(1));
+    assert_eq!(bench.words(), ["version_rollback"]);
+    for _ in 0..5 {
+        bench.later(2).answer(Answer::KeyMissing, true);
+    }
+    assert_eq!(bench.words(), ["version_rollback", "key_missing"]);
+
+    // Definite in answers that are doubtful otherwise, again and again.
+    let mut bench = with_pending();
+    let mut drifted = recreated(2, 1);
+    for latest in [2, 3, 2, 3, 2] {
+        drifted.latest_version = latest;
+        bench.later(2).see_anew(&drifted);
+    }
+    assert_eq!(bench.words(), ["identity_drift"]);
+    assert_eq!(bench.last.findings.len(), 1, "{:?}", bench.last.findings);
+}
+
+#[test]
+fn without_a_registry_an_answer_ends_a_row_of_refusals_too() {
+    let mut bench = Bench::empty();
+    let refuse = |bench: &mut Bench| {
+        bench.later(2).answer(Answer::KeyMissing, true);
+        bench.last.reading
+    };
+    for _ in 0..2 {
+        assert_eq!(refuse(&mut bench), Reading::Unconfirmed);
+    }
+    bench.later(2).see_anew(&key(2));
+    assert_eq!(bench.words(), ["registry_missing"]);
+    for _ in 0..2 {
+        assert_eq!(refuse(&mut bench), Reading::Unconfirmed);
+    }
+    assert_eq!(refuse(&mut bench), Reading::Accepted);
+}
