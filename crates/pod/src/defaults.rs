@@ -147,3 +147,6 @@ fn has_no_source(volume: &api::Volume) -> bool {
     };
     *volume == bare
 }
+
+#[cfg(test)]
+mod tests;

@@ -252,3 +252,6 @@ fn named<'a>(pod: &'a api::Pod, name: &str) -> Option<&'a api::Container> {
     init.chain(&spec.containers)
         .find(|container| container.name == name)
 }
+
+#[cfg(test)]
+mod tests;

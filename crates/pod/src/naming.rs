@@ -100,3 +100,6 @@ fn tolerate_eviction(tolerations: &mut Vec<api::Toleration>) {
         None => tolerations.push(toleration),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -398,3 +398,6 @@ fn drop_unread(fields: &mut Map<String, Value>) {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

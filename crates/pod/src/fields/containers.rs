@@ -37,7 +37,10 @@ pub(super) const CONTAINER: Object = Object {
             "a changed manifest is a new pod; nothing is resized in place",
         ),
         plain("resources"),
-        yes("restartPolicy", "Always makes an init container a sidecar"),
+        yes(
+            "restartPolicy",
+            "its own instead of the pod's; Always makes an init container a sidecar",
+        ),
         yes("restartPolicyRules", "by exit code"),
         plain("securityContext"),
         yes("startupProbe", "not of plain init containers"),

@@ -27,6 +27,24 @@ the same table.
 A field that is set to nothing (`null`, `\"\"`, `[]`, `false`) is not set.
 ";
 
+const IDENTITY: &str = "
+## uid and revision
+
+A pod's revision is a hash of what its manifest says, and its uid, unless the manifest names one, a
+hash of the same and of where the manifest is. Neither depends on the node's name, on defaults, or
+on the version of the agent: an upgrade restarts nothing.
+
+The form that is hashed is the manifest as JSON with the types of the API (`cpu: 1` is `\"1\"`, `0x50`
+is `80`), without whitespace, keys sorted by their bytes, without what is `null`. Comments, the order
+of keys, anchors, and whether it was YAML or JSON do not matter. A hash is the first half of SHA-256,
+in 32 lower-case hexadecimal digits, over these parts with a zero byte between them:
+
+| | parts |
+|---|---|
+| revision | `staticpodd revision 1`, the form |
+| uid | `staticpodd uid 1`, `file` or `http`, the path or URL as configured, the form |
+";
+
 /// `docs/pod-fields.md`.
 #[must_use]
 pub fn document() -> String {
@@ -54,7 +72,7 @@ pub fn document() -> String {
             let _ = writeln!(text, "| `{}` | {verdict} | {} |", row.field, row.why);
         }
     }
-    text
+    text + IDENTITY
 }
 
 /// Where each object stands in a pod, along supported fields.
