@@ -77,6 +77,17 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
+    /// The lesser count of each path.
+    pub(crate) fn least(mut self, other: Self) -> Self {
+        for (path, count) in other.instructions {
+            self.instructions
+                .entry(path)
+                .and_modify(|least| *least = count.min(*least))
+                .or_insert(count);
+        }
+        self
+    }
+
     /// The file at `path`.
     pub(crate) fn read(path: &Path) -> Result<Self, Fault> {
         let text = fs::read_to_string(path).map_err(|source| Fault::File {

@@ -81,3 +81,13 @@ proptest! {
         prop_assert_ne!(compare(now, instructions, TOLERANCE), Change::Worse);
     }
 }
+
+#[test]
+fn the_least_of_several_looks_is_what_counts() {
+    let looks = [&[("a", 5), ("b", 7)][..], &[("a", 6), ("b", 4), ("c", 1)]];
+    let [one, other] = looks.map(|look| counts("1.95.0", look));
+    assert_eq!(
+        one.least(other),
+        counts("1.95.0", &[("a", 5), ("b", 4), ("c", 1)])
+    );
+}
