@@ -135,7 +135,7 @@ pub enum Cause {
     RestartAll,
 }
 
-/// How an order ended.
+/// How an order ended. Stopping or removing what the runtime does not know is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Done.

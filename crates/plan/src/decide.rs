@@ -4,7 +4,7 @@ use crate::{
     action::{Action, Cause},
     desk::{Decision, Desk, Facts, Runtime, Stop, Why},
     ending::GRACE,
-    memory::{Ending, Remembered, Version},
+    memory::{Ending, Remembered},
     seen::{Owner, SeenSandbox},
     wanted::Wanted,
 };
@@ -84,7 +84,7 @@ impl<'a> Desk<'a> {
 
     /// The manifest is gone: so goes everything that was made from it.
     fn remove(&mut self) {
-        self.memory.kept.version = Version::default();
+        self.memory.let_go();
         self.memory.begin_anew();
         self.memory.requests.pod = false;
         self.cancel(|_| true);

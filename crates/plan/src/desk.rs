@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The least time a container gets between stop signal and kill.
-const FLOOR: Duration = Duration::from_secs(2);
+pub(crate) const FLOOR: Duration = Duration::from_secs(2);
 
 /// An order that was given and has not been answered.
 #[derive(Debug, Clone, PartialEq, Eq)]

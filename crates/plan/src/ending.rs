@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     action::{Action, Cause},
-    desk::Desk,
+    desk::{Desk, FLOOR, Why},
     memory::Ending,
     retries::Subject,
     seen::{Owner, SeenContainer, SeenSandbox},
@@ -32,7 +32,9 @@ impl Desk<'_> {
             self.kill(container, left, container.pre_stop, cause);
         }
         if others.is_empty() {
-            if let Some(last) = sidecars.iter().max_by_key(|container| container.sidecar) {
+            if let Some(last) = sidecars.iter().max_by_key(|container| container.sidecar)
+                && !self.hook_runs(last, left)
+            {
                 let hook = last.pre_stop && !self.hook_given(sandbox, last);
                 self.kill(last, left, hook, cause);
             }
@@ -80,6 +82,19 @@ impl Desk<'_> {
         ending
             .as_ref()
             .is_some_and(|ending| ending.pre_stopped.contains(&container.id))
+    }
+
+    /// Whether a sidecar's hook is still at work and has time left for it.
+    fn hook_runs(&mut self, container: &SeenContainer, left: Duration) -> bool {
+        let runs = self.facts.flights.iter().any(|flight| {
+            matches!(&flight.action, Action::PreStop { container: id, .. } if *id == container.id)
+        });
+        let spare = left.saturating_sub(FLOOR);
+        if !runs || spare.is_zero() {
+            return false;
+        }
+        self.wait(None, Why::Working, Some(self.facts.now + spare));
+        true
     }
 
     /// A sidecar's hook runs while the mains stop, though its own signal comes after them.

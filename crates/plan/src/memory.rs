@@ -53,6 +53,8 @@ pub(crate) struct Version {
     pub(crate) revision: String,
     /// The boot that the rest speaks of.
     pub(crate) boot: String,
+    /// A sandbox of it was ordered: there may be directories of its uid.
+    pub(crate) opened: bool,
     /// A container of it has run in this boot.
     pub(crate) ran: bool,
     /// Main containers that ended well and are not to run again.
@@ -236,13 +238,22 @@ impl Remembered {
             version.enter(boot, wanted);
             return;
         }
-        *version = Version {
+        self.let_go();
+        self.kept.version = Version {
             uid: wanted.uid.clone(),
             revision: wanted.revision.clone(),
             boot: boot.to_owned(),
             ..Version::default()
         };
         self.begin_anew();
+    }
+
+    /// The version is wanted no more: what it has on disk is to go.
+    pub(crate) fn let_go(&mut self) {
+        let version = std::mem::take(&mut self.kept.version);
+        if version.opened {
+            self.kept.unclean.insert(version.uid);
+        }
     }
 
     /// Forgets failures, back-offs and how the version ended: somebody wants it to run now.

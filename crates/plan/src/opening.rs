@@ -78,6 +78,7 @@ impl Desk<'_> {
             .map(|sandbox| sandbox.attempt.saturating_add(1))
             .max();
         let floor = self.memory.floors.get("").copied();
+        self.memory.kept.version.opened = true;
         self.give(Action::CreateSandbox {
             uid: wanted.uid.clone(),
             revision: wanted.revision.clone(),

@@ -100,11 +100,16 @@ impl<'a> View<'a> {
         self.slot.seen.as_ref()
     }
 
-    /// The newest sandbox of the wanted version.
+    /// The newest sandbox of the wanted version; with nothing wanted, what is left to stop.
     #[must_use]
     pub fn sandbox(&self) -> Option<&'a SeenSandbox> {
-        let wanted = self.wanted()?;
-        self.seen()?.newest(&wanted.uid, &wanted.revision)
+        let seen = self.seen()?;
+        match self.wanted() {
+            Some(wanted) => seen.newest(&wanted.uid, &wanted.revision),
+            None => seen
+                .ours()
+                .max_by_key(|sandbox| (sandbox.alive(), sandbox.attempt, &sandbox.id)),
+        }
     }
 
     /// What is remembered.

@@ -217,6 +217,24 @@ fn mains_stop_together_then_sidecars_in_reverse_with_what_is_left() {
 }
 
 #[test]
+fn a_sidecars_signal_waits_for_its_hook_while_there_is_time() {
+    let mut situation = Situation::of(pod(Always, &["s1", "a"]));
+    let mut sidecar = seen("x1", "s1", 0, running());
+    sidecar.pre_stop = true;
+    let containers = vec![sidecar, seen("a0", "a", 0, running())];
+    situation.seen.sandboxes = vec![sandbox("s", 0, containers)];
+    situation.stop = Stop::Now { grace: None };
+    assert_eq!(situation.acts(), ["kill a0 30 StopAll", "hook s1 30"]);
+    situation.flights.remove(0);
+    situation.seen.sandboxes[0].containers[1].state = exited(0);
+    situation.now += seconds(3);
+    assert_eq!(situation.acts(), NOTHING);
+    assert_eq!(situation.decide().next(), Some(seconds(1028)));
+    situation.now = seconds(1028);
+    assert_eq!(situation.acts(), ["kill x1 2 StopAll"]);
+}
+
+#[test]
 fn grace_only_shrinks() {
     let mut situation = Situation::of(pod(Always, &["a"])).sees(vec![sandbox(
         "s",

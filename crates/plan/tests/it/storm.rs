@@ -114,6 +114,7 @@ fn shaped(name: &str, shape: usize, revision: u8) -> Wanted {
     }
     for container in wanted.init.iter_mut().chain(&mut wanted.mains) {
         container.has.readiness_probe = shape == 2;
+        container.has.startup_probe = shape == 7;
     }
     wanted
 }
@@ -257,7 +258,7 @@ fn as_wanted(world: &World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 2, max_shrink_iters: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 4, max_shrink_iters: 4000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_the_rules_hold_and_calm_brings_what_is_wanted(

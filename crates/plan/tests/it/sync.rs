@@ -90,6 +90,34 @@ fn mains_as_in_the_tables_of_compute_pod_actions() {
             &[],
         ),
         (
+            "a container in an unknown state is stopped",
+            Always,
+            all,
+            vec![two(ContainerState::Unknown, running())],
+            &["kill a0 30 StateUnknown"],
+        ),
+        (
+            "a container that was made and never started is removed",
+            OnFailure,
+            all,
+            vec![two(ContainerState::Created, running())],
+            &["remove a0"],
+        ),
+        (
+            "a container that the manifest does not name is stopped",
+            Always,
+            &["a"],
+            vec![two(running(), running())],
+            &["kill b0 30 Unlisted"],
+        ),
+    ]);
+}
+
+#[test]
+fn a_dead_sandbox_is_followed_by_another_where_the_policy_has_a_use_for_it() {
+    let all: &[&str] = &["a", "b"];
+    check(vec![
+        (
             "a dead sandbox: what lives in it is killed first",
             Always,
             all,
@@ -130,27 +158,6 @@ fn mains_as_in_the_tables_of_compute_pod_actions() {
             all,
             vec![dead(sandbox("s", 0, vec![]))],
             &["create u1 1"],
-        ),
-        (
-            "a container in an unknown state is stopped",
-            Always,
-            all,
-            vec![two(ContainerState::Unknown, running())],
-            &["kill a0 30 StateUnknown"],
-        ),
-        (
-            "a container that was made and never started is removed",
-            OnFailure,
-            all,
-            vec![two(ContainerState::Created, running())],
-            &["remove a0"],
-        ),
-        (
-            "a container that the manifest does not name is stopped",
-            Always,
-            &["a"],
-            vec![two(running(), running())],
-            &["kill b0 30 Unlisted"],
         ),
     ]);
 }
@@ -232,6 +239,15 @@ fn init_containers_as_in_the_tables_of_compute_pod_actions() {
             with(vec![seen("a0", "a", 0, running())]),
             &[],
         ),
+    ]);
+}
+
+#[test]
+fn init_containers_begin_again_in_a_new_sandbox_and_only_there() {
+    let all: &[&str] = &["i1", "i2", "a"];
+    let i1 = |state| seen("i1-0", "i1", 0, state);
+    let i2 = |state| seen("i2-0", "i2", 0, state);
+    check(vec![
         (
             "a dead sandbox: from the first one again, in a new sandbox",
             Always,

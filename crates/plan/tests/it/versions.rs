@@ -362,6 +362,14 @@ fn a_name_of_which_nothing_is_left_is_forgotten_also_on_disk() {
     assert_eq!(words(&cancelled[0].action), "cancel 1");
     planner.report(orders[0].id, &Outcome::Lost, seconds(2));
     planner.see_all(planner.ticket(), BTreeMap::new());
+    let orders = planner.plan(seconds(2)).orders;
+    assert_eq!(
+        words(&orders[0].action),
+        "clean u1 logs",
+        "a try leaves directories"
+    );
+    done(&mut planner, &orders, seconds(2));
+    planner.see_all(planner.ticket(), BTreeMap::new());
     let plan = planner.plan(seconds(2));
     assert!(plan.changed.contains(&key("web")));
     assert_eq!(planner.to_keep(&key("web"), seconds(2)), None);

@@ -15,6 +15,10 @@ use plan::{
 
 use crate::build::seconds;
 
+mod agent;
+mod effects;
+mod judge;
+
 /// How an order goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum How {
@@ -110,8 +114,6 @@ impl World {
         world.start_agent();
         world
     }
-
-    // What happens in the world.
 
     pub(crate) fn want(&mut self, wanted: Wanted) {
         let wanted = Arc::new(wanted);
@@ -285,12 +287,20 @@ impl World {
         if !good {
             self.ledger.bad_verdicts.insert(id.clone());
         }
+        self.judge_container(&key, &id, good);
+    }
+
+    fn judge_container(&mut self, key: &PodKey, id: &str, good: bool) {
+        if let Some((sandbox, container)) = self.find(id) {
+            let name = container.name.clone();
+            self.ledger.started.insert((sandbox.id, name));
+        }
         let verdict = Verdict {
             started: Some(true),
             live: good,
             ready: good,
         };
-        self.planner.verdict(&key, &id, verdict);
+        self.planner.verdict(key, id, verdict);
     }
 
     pub(crate) fn stranger_leaves(&mut self) {
@@ -358,344 +368,6 @@ impl World {
             }
         }
     }
-
-    // The agent.
-
-    /// Lists, plans, writes down, takes the orders.
-    pub(crate) fn round(&mut self) {
-        let now = self.now - self.epoch;
-        for _ in 0..2 {
-            if self.up {
-                let ticket = self.planner.ticket();
-                self.planner.see_all(ticket, self.list());
-                self.planner.leftovers(self.dirs.clone());
-            }
-            let plan = self.planner.plan(now);
-            for key in &plan.changed {
-                match self.planner.to_keep(key, now) {
-                    Some(kept) => self.disk.insert(key.clone(), kept),
-                    None => self.disk.remove(key),
-                };
-            }
-            assert!(
-                self.up || plan.orders.is_empty(),
-                "orders while the runtime is down: {:?}",
-                plan.orders
-            );
-            for order in plan.orders {
-                self.judge(&order);
-                let born = order
-                    .key
-                    .as_ref()
-                    .and_then(|key| self.ledger.changes.get(key));
-                let born = born.copied().unwrap_or_default();
-                if !matches!(order.action, Action::Cancel { .. }) {
-                    self.orders.push(Taken { order, born });
-                }
-            }
-        }
-        let again = self.planner.plan(now);
-        assert!(again.orders.is_empty(), "given twice: {:?}", again.orders);
-    }
-
-    pub(crate) fn finish(&mut self, nth: usize, how: How) {
-        if self.orders.is_empty() {
-            return;
-        }
-        let order = self.orders.remove(nth % self.orders.len());
-        let outcome = match how {
-            How::Failed => failed(FailureClass::Other),
-            How::PullFailed => failed(FailureClass::Pull),
-            How::Lost => Outcome::Lost,
-            How::DoneLost => {
-                self.effect(&order);
-                Outcome::Lost
-            }
-            How::Late if matches!(order.order.action, Action::CreateSandbox { .. }) => {
-                self.late.push(order.clone());
-                Outcome::Lost
-            }
-            How::Done | How::Late => self.effect(&order),
-            How::PostStartFailed => match (self.effect(&order), &order.order.action) {
-                (Outcome::Done, Action::StartContainer { .. }) => {
-                    let container = format!("c{}", self.serial);
-                    self.ledger.bad_hooks.insert(container.clone());
-                    failed(FailureClass::PostStart { container })
-                }
-                (outcome, _) => outcome,
-            },
-        };
-        self.report(&order, &outcome);
-    }
-
-    fn report(&mut self, taken: &Taken, outcome: &Outcome) {
-        let now = self.now - self.epoch;
-        self.planner.report(taken.order.id, outcome, now);
-    }
-
-    pub(crate) fn idle(&self) -> bool {
-        self.orders.is_empty() && self.late.is_empty()
-    }
-
-    pub(crate) fn next(&mut self) -> Option<Duration> {
-        let next = self.planner.plan(self.now - self.epoch).next?;
-        Some((next + self.epoch).saturating_sub(self.now))
-    }
-
-    // What orders do, and whether they may.
-
-    fn effect(&mut self, taken: &Taken) -> Outcome {
-        let order = &taken.order;
-        let wall = self.wall;
-        match &order.action {
-            Action::CreateSandbox { .. } => return self.create(taken),
-            Action::StartContainer { .. } => return self.start(order),
-            Action::KillContainer { container, .. } => {
-                if let Some((_, container)) = self.find(container)
-                    && container.alive()
-                {
-                    container.state = exit(137, wall);
-                }
-            }
-            Action::StopSandbox { sandbox, .. } => {
-                for (_, seen) in self.boxes.iter_mut().filter(|(_, s)| s.id == *sandbox) {
-                    let alive = seen.containers.iter().any(SeenContainer::alive);
-                    assert!(!alive, "a sandbox was stopped under its containers");
-                    seen.ready = false;
-                }
-            }
-            Action::RemoveContainer { container } => {
-                let alive = self.find(container).is_some_and(|(_, c)| c.alive());
-                assert!(!alive, "a running container was removed");
-                self.drop_container(container);
-            }
-            Action::RemoveSandbox { sandbox } => {
-                let gone = self.boxes.iter().filter(|(_, seen)| seen.id == *sandbox);
-                let alive = gone.clone().any(|(_, seen)| seen.alive());
-                assert!(!alive, "a sandbox was removed alive");
-                self.boxes.retain(|(_, seen)| seen.id != *sandbox);
-            }
-            Action::CleanPod { uid, .. } => {
-                let alive = self.boxes.iter().any(|(_, seen)| {
-                    seen.uid == *uid && seen.alive() && !self.ledger.late.contains(&seen.id)
-                });
-                assert!(!alive, "directories of {uid} were taken away alive");
-                self.dirs.remove(uid);
-            }
-            Action::PreStop { .. } | Action::Cancel { .. } => {}
-        }
-        Outcome::Done
-    }
-
-    fn create(&mut self, taken: &Taken) -> Outcome {
-        let order = &taken.order;
-        let (
-            Some(key),
-            Action::CreateSandbox {
-                uid,
-                revision,
-                attempt,
-                boot,
-            },
-        ) = (&order.key, &order.action)
-        else {
-            return Outcome::Lost;
-        };
-        let late = self.late.iter().any(|late| {
-            matches!(&late.order.action, Action::CreateSandbox { uid: other, attempt: n, .. }
-                if other == uid && n == attempt)
-        });
-        let holds = |seen: &SeenSandbox| seen.uid == *uid && seen.attempt == *attempt;
-        if late || self.boxes.iter().any(|(_, seen)| holds(seen)) {
-            return failed(FailureClass::NameReserved);
-        }
-        let wanted = &self.versions[&(uid.clone(), revision.clone())];
-        self.serial += 1;
-        let id = format!("s{}", self.serial);
-        self.ledger.born.insert(id.clone(), taken.born);
-        self.dirs.insert(uid.clone());
-        let address = (!wanted.host_network).then(|| "10.0.0.1".parse().unwrap());
-        self.boxes.push((
-            key.clone(),
-            SeenSandbox {
-                id,
-                owner: Owner::Us,
-                uid: uid.clone(),
-                revision: revision.clone(),
-                source: wanted.source.clone(),
-                boot: Some(boot.clone()),
-                attempt: *attempt,
-                ready: true,
-                created: self.wall,
-                host_network: wanted.host_network,
-                ips: Some(address.into_iter().collect()),
-                grace: Some(wanted.grace),
-                containers: Vec::new(),
-            },
-        ));
-        Outcome::Done
-    }
-
-    fn start(&mut self, order: &Order) -> Outcome {
-        let (
-            Some(key),
-            Action::StartContainer {
-                sandbox,
-                name,
-                attempt,
-                sidecar,
-                ..
-            },
-        ) = (&order.key, &order.action)
-        else {
-            return Outcome::Lost;
-        };
-        let Some(at) = self
-            .boxes
-            .iter()
-            .position(|(_, s)| s.id == *sandbox && s.ready)
-        else {
-            return failed(FailureClass::Other);
-        };
-        let uid = self.boxes[at].1.uid.clone();
-        let revision = self.boxes[at].1.revision.clone();
-        let taken = self.boxes.iter().any(|(_, seen)| {
-            let mut all = seen.containers.iter();
-            seen.uid == uid && all.any(|c| c.name == *name && c.attempt == *attempt)
-        });
-        if taken {
-            return failed(FailureClass::NameReserved);
-        }
-        let wanted = Arc::clone(&self.versions[&(uid, revision)]);
-        self.judge_start(key, &wanted, sandbox, name);
-        self.serial += 1;
-        self.boxes[at].1.containers.push(SeenContainer {
-            id: format!("c{}", self.serial),
-            name: name.clone(),
-            attempt: *attempt,
-            state: ContainerState::Running { started: self.wall },
-            pre_stop: false,
-            sidecar: *sidecar,
-            created: self.wall,
-            image: "image".into(),
-            image_id: "sha256:image".into(),
-        });
-        Outcome::Done
-    }
-
-    fn judge_start(&mut self, key: &PodKey, wanted: &Wanted, sandbox: &str, name: &str) {
-        for (other, seen) in &self.boxes {
-            let alive = seen.containers.iter().any(SeenContainer::alive);
-            assert!(
-                other != key || seen.id == *sandbox || !alive,
-                "{key}: {name} started in {sandbox} beside {}",
-                seen.id
-            );
-        }
-        let here = |name: &str| (sandbox.to_owned(), name.to_owned());
-        assert!(
-            !self.ledger.completed.contains(&here(name)),
-            "{key}: {name} ran twice in {sandbox}"
-        );
-        for before in wanted.init.iter().take_while(|before| before.name != name) {
-            let passed = match before.kind {
-                Kind::Sidecar => self.ledger.started.contains(&here(&before.name)),
-                _ => self.ledger.completed.contains(&here(&before.name)),
-            };
-            assert!(passed, "{key}: {name} started before {}", before.name);
-        }
-        if wanted
-            .container(name)
-            .is_some_and(|c| c.kind == Kind::Sidecar)
-        {
-            self.ledger.started.insert(here(name));
-        }
-        let current = self
-            .manifests
-            .get(key)
-            .is_some_and(|w| w.revision == wanted.revision);
-        assert!(
-            !current || !self.ledger.done.contains(&(key.clone(), name.to_owned())),
-            "{key}: {name} ended well and ran again"
-        );
-        // A start that crossed with a request to restart counts for what is being stopped.
-        let view = self.planner.view(key);
-        let ending = view.is_some_and(|view| view.remembered().ending(sandbox).is_some());
-        if wanted.restart == RestartPolicy::Never && current && !ending {
-            let ran = self.ledger.ran.entry(key.clone());
-            let first = ran.or_insert_with(|| sandbox.to_owned());
-            assert_eq!(first, sandbox, "{key} ran twice in one boot");
-        }
-    }
-
-    /// Whether an order may be given at all.
-    fn judge(&self, order: &Order) {
-        let Some(key) = &order.key else { return };
-        let (target, cause) = match &order.action {
-            Action::CreateSandbox { .. } => {
-                let wanted = &self.manifests[key];
-                for path in &wanted.gates.paths {
-                    assert!(self.paths.contains(path), "{key} started before {path}");
-                }
-                for pod in &wanted.gates.pods {
-                    let ready = self.planner.view(pod).is_some_and(|view| view.ready());
-                    assert!(ready, "{key} started before {pod}");
-                }
-                return;
-            }
-            Action::KillContainer {
-                container, cause, ..
-            } => (container, *cause),
-            Action::StopSandbox { sandbox, cause } => (sandbox, *cause),
-            Action::RemoveContainer { container } => (container, Cause::Unlisted),
-            Action::RemoveSandbox { sandbox } => (sandbox, Cause::Unlisted),
-            _ => return,
-        };
-        let of = |seen: &SeenSandbox| {
-            seen.id == *target || seen.containers.iter().any(|c| c.id == *target)
-        };
-        let Some((_, sandbox)) = self.boxes.iter().find(|(_, seen)| of(seen)) else {
-            return;
-        };
-        assert!(
-            !matches!(sandbox.owner, Owner::Foreign(_)),
-            "a stranger was touched: {order:?}"
-        );
-        assert!(
-            sandbox.owner == Owner::Us || cause == Cause::TakenOver,
-            "a kubelet's sandbox was touched: {order:?}"
-        );
-        if sandbox.owner == Owner::Us && cause != Cause::Unlisted {
-            assert!(
-                self.excused(key, sandbox, target, cause),
-                "no reason: {order:?}"
-            );
-        }
-    }
-
-    fn excused(&self, key: &PodKey, sandbox: &SeenSandbox, target: &str, cause: Cause) -> bool {
-        let view = self.planner.view(key);
-        let changes = self.ledger.changes.get(key).copied().unwrap_or_default();
-        match cause {
-            Cause::Removed | Cause::Edited => changes > self.ledger.born[&sandbox.id],
-            Cause::RestartRequested => true,
-            Cause::StopAll => false,
-            Cause::Superseded => self.boxes.iter().any(|(other, newer)| {
-                other == key && newer.uid == sandbox.uid && newer.attempt > sandbox.attempt
-            }),
-            Cause::SandboxChanged => !sandbox.ready,
-            Cause::Finished => view.is_some_and(|view| view.terminal().is_some()),
-            Cause::Liveness | Cause::Startup => self.ledger.bad_verdicts.contains(target),
-            Cause::PostStart => self.ledger.bad_hooks.contains(target),
-            Cause::DeadlineExceeded => self
-                .manifests
-                .get(key)
-                .is_some_and(|w| w.active_deadline.is_some()),
-            Cause::TakenOver | Cause::Unlisted | Cause::StateUnknown | Cause::RestartAll => false,
-        }
-    }
-
-    // Looking around.
 
     fn list(&self) -> BTreeMap<PodKey, Seen> {
         let mut all: BTreeMap<PodKey, Seen> = BTreeMap::new();
@@ -767,12 +439,7 @@ impl World {
                 let at = self.running().iter().position(|(_, other)| *other == id);
                 self.exit(at.unwrap_or_default(), 0);
             } else if !self.ledger.bad_verdicts.contains(&id) {
-                let verdict = Verdict {
-                    started: Some(true),
-                    live: true,
-                    ready: true,
-                };
-                self.planner.verdict(&key, &id, verdict);
+                self.judge_container(&key, &id, true);
             }
         }
     }
