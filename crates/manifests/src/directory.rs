@@ -28,11 +28,12 @@ use std::{
 use pace::Now;
 
 use crate::{
-    facts::{Digest, Entry, Event, Identity, Listing, Look, Scope},
+    facts::{Digest, Entry, Event, Identity, Look, Scope},
     rules,
     view::{Change, Decoder, InForce, Named, Report, Status, View},
 };
 
+mod admission;
 mod hint;
 mod track;
 
@@ -381,75 +382,6 @@ impl<P: Named> Directory<P> {
 
     fn look_by(&mut self, due: Duration) {
         self.full_due = self.full_due.min(due);
-    }
-
-    /// The listing, if conclusions may be drawn from it.
-    fn admissible<'a>(&mut self, look: &'a Look, now: Now) -> Result<Option<&'a Listing>, String> {
-        let again = now.mono + self.timing.retry;
-        let listing = match &look.found {
-            Ok(listing) => listing,
-            Err(trouble) => {
-                self.full_due = again;
-                return Err(trouble.clone());
-            }
-        };
-        if self.identity == Some(listing.identity) {
-            self.accept &= look.scope != Scope::All;
-            return Ok(Some(listing));
-        }
-        if look.scope != Scope::All {
-            // Whether it may be taken up shows in a full look only.
-            self.full_due = now.mono;
-            return Ok(None);
-        }
-        let refusal = if self.accept {
-            None
-        } else if self.identity.is_some() {
-            self.disagreement(listing)
-        } else {
-            self.vacancy(listing)
-        };
-        if let Some(refusal) = refusal {
-            self.full_due = again;
-            return Err(refusal);
-        }
-        self.accept = false;
-        self.before = None;
-        self.identity = Some(listing.identity);
-        Ok(Some(listing))
-    }
-
-    /// Why a directory that came in the place of the one before is not taken up.
-    fn disagreement(&self, listing: &Listing) -> Option<String> {
-        let path = self.path.display();
-        for (name, track) in &self.tracks {
-            let same = match (listing.entries.get(name), &track.good) {
-                (Some(Entry::Read { bytes, .. }), Some(good)) => Digest::of(bytes) == good.digest,
-                (Some(_), None) => true,
-                (None, None) => track.spared.is_none(),
-                _ => false,
-            };
-            if !same {
-                let name = name.display();
-                return Some(format!(
-                    "{path} is another directory than before (its device or inode differs), and its {name} is not what is in force; nothing changes: mount the one before again, put {name} back as it was, or accept the new directory"
-                ));
-            }
-        }
-        None
-    }
-
-    /// Why the directory found after a reboot is not believed.
-    fn vacancy(&self, listing: &Listing) -> Option<String> {
-        let before = self.before?;
-        let something = self.tracks.is_empty() || !listing.entries.is_empty();
-        if something || before == listing.identity {
-            return None;
-        }
-        Some(format!(
-            "{} is empty, and another directory than before the reboot; is its file system not mounted? nothing changes: mount it, put a manifest there, or accept the new directory",
-            self.path.display()
-        ))
     }
 
     /// One name. Adds the pods whose files may have changed to `keys`; returns whether there is

@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     directory::{Directory, Filter, Keep, Memory, Timing},
-    facts::{Identity, Look},
+    facts::{Event, Identity, Look, Scope},
     kept::{Kept, KeptError, Remembered, boot},
     look::look,
     rules,
@@ -70,6 +70,8 @@ pub struct Folder<D: Decoder> {
     watch: Option<Watch>,
     watch_trouble: Option<String>,
     first: Vec<Change>,
+    /// A full look came back.
+    renewed: bool,
 }
 
 type Job<T> = Option<JoinHandle<T>>;
@@ -121,6 +123,7 @@ impl<D: Decoder> Folder<D> {
             watch: None,
             watch_trouble: None,
             first,
+            renewed: false,
         };
         Ok((folder, damaged))
     }
@@ -131,8 +134,11 @@ impl<D: Decoder> Folder<D> {
         self.machine.view()
     }
 
-    /// Works until `stop`. Every change is told with the view after it; the first call tells what
-    /// the store remembered.
+    /// Works until `stop`. Every change is told with the view after it, and every full look with
+    /// the changes it found, be it none; the first call tells what the store remembered.
+    ///
+    /// A look that hangs in the kernel outlives this: the runtime should be shut down with a time
+    /// limit.
     pub async fn run(
         mut self,
         mut orders: mpsc::Receiver<Order>,
@@ -170,7 +176,8 @@ impl<D: Decoder> Folder<D> {
                 outcome = readable(self.watch.as_ref()) => self.hear(outcome),
                 () = sleep(wake) => self.overdue(looking.is_some().then_some(began)),
             };
-            if !changes.is_empty() {
+            // A full look may renew what is no change: names that are passed over.
+            if !changes.is_empty() || std::mem::take(&mut self.renewed) {
                 tell(changes, Arc::new(self.machine.view()));
             }
         }
@@ -209,7 +216,7 @@ impl<D: Decoder> Folder<D> {
 
     fn start_look(&self, now: Now) -> Job<Looked> {
         let scope = self.machine.wanted(now)?;
-        let full = scope == crate::facts::Scope::All;
+        let full = scope == Scope::All;
         let placer = self.watch.as_ref().filter(|_| full).map(Watch::placer);
         let (path, filter, agent) = (self.directory.clone(), self.filter.clone(), self.agent);
         let clock = Arc::clone(&self.clock);
@@ -268,7 +275,7 @@ impl<D: Decoder> Folder<D> {
             }
             Err(error) => {
                 self.watch = None;
-                self.machine.heard(crate::facts::Event::Lost, now);
+                self.machine.heard(Event::Lost, now);
                 self.watch_trouble(Some(error.to_string()))
                     .into_iter()
                     .collect()
@@ -278,9 +285,15 @@ impl<D: Decoder> Folder<D> {
 
     fn looked(&mut self, outcome: Option<Looked>) -> Vec<Change> {
         let Some(Looked { look, placed }) = outcome else {
-            // A look that panicked says nothing; the next one is at the rescan.
-            return Vec::new();
+            let now = self.clock.now();
+            let look = Look {
+                started: now.mono,
+                scope: Scope::All,
+                found: Err("the last reading came to no end; everything stays as it is".into()),
+            };
+            return self.machine.observe(&look, now, &*self.decoder);
         };
+        self.renewed |= look.scope == Scope::All;
         // What was written while the files were read is in the queue by now.
         let mut changes = self.hear(Ok(()));
         match placed {

@@ -152,3 +152,77 @@ fn meaning(flags: ReadFlags, name: Option<OsString>) -> Option<Event> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_mean_what_the_machine_has_to_know() {
+        let name = || Some(OsString::from("a.yaml"));
+        for (flags, event) in [
+            (ReadFlags::CREATE, Event::Created("a.yaml".into())),
+            (ReadFlags::MODIFY, Event::Written("a.yaml".into())),
+            (ReadFlags::CLOSE_WRITE, Event::Completed("a.yaml".into())),
+            (ReadFlags::MOVED_TO, Event::Completed("a.yaml".into())),
+            (ReadFlags::ATTRIB, Event::Attributes("a.yaml".into())),
+            (ReadFlags::DELETE, Event::Left("a.yaml".into())),
+            (
+                ReadFlags::MOVED_FROM | ReadFlags::ISDIR,
+                Event::Left("a.yaml".into()),
+            ),
+        ] {
+            assert_eq!(meaning(flags, name()), Some(event));
+        }
+        for flags in [
+            ReadFlags::QUEUE_OVERFLOW,
+            ReadFlags::IGNORED,
+            ReadFlags::UNMOUNT,
+            ReadFlags::DELETE_SELF,
+            ReadFlags::MOVE_SELF,
+        ] {
+            assert_eq!(meaning(flags, None), Some(Event::Lost));
+        }
+        assert_eq!(meaning(ReadFlags::ATTRIB, None), Some(Event::Directory));
+        assert_eq!(meaning(ReadFlags::MODIFY, None), None);
+    }
+
+    #[tokio::test]
+    async fn a_drain_sees_what_happened_before_it_without_being_woken() {
+        let home = tempfile::tempdir().unwrap();
+        let watch = Watch::new().unwrap();
+        assert!(watch.placer().place(home.path()).unwrap());
+        assert!(!watch.placer().place(home.path()).unwrap());
+        std::fs::write(home.path().join("a.yaml"), "x").unwrap();
+        let events = watch.drain().unwrap();
+        assert_eq!(events.last(), Some(&Event::Completed("a.yaml".into())));
+        assert_eq!(watch.drain().unwrap(), []);
+
+        // A watch on another directory: the old one is not heard any more.
+        let other = tempfile::tempdir().unwrap();
+        assert!(watch.placer().place(other.path()).unwrap());
+        std::fs::write(home.path().join("b.yaml"), "x").unwrap();
+        assert_eq!(watch.drain().unwrap(), []);
+        std::fs::remove_dir_all(other.path()).unwrap();
+        assert!(watch.drain().unwrap().contains(&Event::Lost));
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_overflows_is_told() {
+        let home = tempfile::tempdir().unwrap();
+        let watch = Watch::new().unwrap();
+        watch.placer().place(home.path()).unwrap();
+        let limit = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+        let limit: usize = limit.trim().parse().unwrap();
+        if limit > 20_000 {
+            println!("skipped: this machine queues {limit} events");
+            return;
+        }
+        let path = home.path().join("a.yaml");
+        for _ in 0..limit / 2 + 10 {
+            std::fs::write(&path, "x").unwrap();
+            std::fs::remove_file(&path).unwrap();
+        }
+        assert!(watch.drain().unwrap().contains(&Event::Lost));
+    }
+}

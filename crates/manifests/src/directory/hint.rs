@@ -69,10 +69,10 @@ impl Hint {
         };
     }
 
-    /// Events were lost: what was concluded from them may be wrong.
+    /// Events were lost, or were of another directory: a close or a removal that was heard may
+    /// not be the last word. That somebody has the file open still delays it, for safety.
     pub(super) fn forget(&mut self) {
         self.complete = false;
-        self.writer = None;
         self.left = false;
     }
 

@@ -64,6 +64,20 @@ fn what_its_writer_has_open_starts_nothing_however_long_it_stands_still() {
 }
 
 #[test]
+fn what_is_being_written_as_the_agent_starts_or_as_events_are_lost_is_waited_for() {
+    for lost in [false, true] {
+        let mut bench = Bench::new();
+        bench.put("a.yaml", &pod("a", "half"));
+        bench.heard(Event::Written("a.yaml".into()));
+        if lost {
+            bench.heard(Event::Lost);
+        }
+        bench.pass(Duration::from_secs(50));
+        assert_eq!(bench.in_force(), "");
+    }
+}
+
+#[test]
 fn a_writer_that_never_closes_is_waited_for_a_minute() {
     let mut bench = Bench::new();
     bench.pass(ms(500));

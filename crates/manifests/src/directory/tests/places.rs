@@ -126,6 +126,22 @@ fn another_directory_with_other_contents_changes_nothing_until_it_agrees_or_is_a
 }
 
 #[test]
+fn what_was_heard_of_the_directory_before_vouches_for_nothing_in_the_next() {
+    let mut bench = running();
+    bench.identity = ELSEWHERE;
+    bench.put("c.yaml", &pod("c", "half"));
+    bench.heard(Event::Completed("c.yaml".into()));
+    bench.heard(Event::Lost);
+    bench.heard(Event::Completed("c.yaml".into()));
+    bench.now += ms(200);
+    bench.look();
+    assert_eq!(bench.machine.identity(), Some(ELSEWHERE));
+    assert_eq!(bench.in_force(), "d/a 1, d/b 1");
+    bench.pass(ms(200));
+    assert_eq!(bench.in_force(), "d/a 1, d/b 1, d/c half");
+}
+
+#[test]
 fn an_acceptance_holds_for_one_directory_and_not_for_the_next() {
     let mut bench = running();
     bench.machine.accept_replacement(bench.now());

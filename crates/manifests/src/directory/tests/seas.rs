@@ -241,7 +241,7 @@ impl Sea {
         self.act(&Deed::Return);
         self.act(&Deed::Mount);
         self.close();
-        self.wait(60_000);
+        self.wait(120_000);
         let view = self.bench.machine.view();
         assert!(view.ready && view.trouble.is_none(), "{:?}", view.trouble);
         for file in FILES {
