@@ -77,6 +77,10 @@ async fn t05_settings_come_at_once_and_carry_our_numbers() {
         value(4) > Some(65_536 + 5),
         "a whole message fits the window"
     );
+    // Small and empty DATA frames are kept up to half of the connection's window.
+    let update = find(&mut stream, |frame| frame.kind == WINDOW_UPDATE).await;
+    let update = u32::from_be_bytes(update.unwrap().payload[..4].try_into().unwrap());
+    assert_eq!(65_535 + update, 2 * 1024 * 1024, "window of the connection");
     service.stop().await;
 }
 
