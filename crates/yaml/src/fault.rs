@@ -35,6 +35,10 @@ const HIDDEN: &str = "<hidden>";
 /// More than anybody mends in one go; a file of nothing but faults stays cheap to refuse.
 const SHOWN: usize = 100;
 
+/// More of a line, before the place and in it, than anybody reads: a whole document may stand on
+/// one line.
+const LINE: usize = 200;
+
 /// All faults as text: position, field, what is wrong, the line, a caret and an advice.
 /// Ordered by position, so that a reader walks down the file once.
 pub fn render(source: &Source, faults: &[Fault]) -> String {
@@ -106,6 +110,12 @@ fn render_line(text: &mut String, line: &str, spot: Spot, show: Show) {
     let (pointed, _) = rest.split_at(end - start);
 
     let mut shown = mask_neighbours(before);
+    if before.len() > LINE {
+        shown = std::iter::once('…')
+            .chain(shown.chars().skip(before.len() - LINE))
+            .collect();
+    }
+    let (pointed, rest) = pointed.split_at(pointed.len().min(LINE));
     let padding: String = shown
         .chars()
         .map(|c| if c == '\t' { '\t' } else { ' ' })
@@ -113,6 +123,7 @@ fn render_line(text: &mut String, line: &str, spot: Spot, show: Show) {
     let width = match show {
         Show::Value => {
             shown.extend(pointed);
+            shown.extend((!rest.is_empty()).then_some('…'));
             pointed.len().max(1)
         }
         Show::Hidden => {
@@ -235,6 +246,22 @@ mod tests {
             text.ends_with("the first 100 of 1000 problems in /c.yaml"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_document_on_one_line_is_shown_around_the_place() {
+        let source = Source::new(
+            "/c.json",
+            format!("{}b: {}\n", "a: 1, ".repeat(50_000), "x".repeat(9_000)),
+        );
+        let text = render(&source, &[fault(1, 300_004, 9_000, Show::Value)]);
+        assert!(text.contains("b: xxx") && text.contains("xxx…\n"), "{text}");
+        assert!(text.contains(" | …. .."), "{text}");
+        assert!(text.len() < 2_000, "{}", text.len());
+        let caret = text.lines().find(|line| line.contains('^')).unwrap();
+        let shown = text.lines().nth(1).unwrap();
+        let column = |line: &str, letter| line.chars().position(|found| found == letter);
+        assert_eq!(column(caret, '^'), column(shown, 'x'));
     }
 
     #[test]
