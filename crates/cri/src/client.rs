@@ -11,6 +11,7 @@ use crate::{
     endpoint::Endpoint,
     error::{Call, Error},
     runtime::{Answer, Described, Events, Runtime},
+    subject::{container, pod, short},
     v1::{
         CgroupDriver, Container, ContainerFilter, ContainerStatus, ContainerStatusRequest,
         CreateContainerRequest, ExecRequest, ExecSyncRequest, ExecSyncResponse, FilesystemUsage,
@@ -29,10 +30,6 @@ use asked::{Asked, seconds};
 
 mod asked;
 
-/// What a call may take, of which nothing else is said.
-const PATIENCE: Duration = Duration::from_secs(2 * 60);
-/// A sandbox waits for the network's plugins, and perhaps for its image.
-const SANDBOX: Duration = Duration::from_secs(4 * 60);
 /// The longest message in both directions, bytes: what runtimes send and accept. A thousand
 /// containers with their labels are below a fifth of it.
 const MESSAGE: usize = 16 * 1024 * 1024;
@@ -40,9 +37,9 @@ const MESSAGE: usize = 16 * 1024 * 1024;
 /// A runtime behind a Unix socket. Connects with the first call and again whenever the connection
 /// was lost; calls share one connection.
 ///
-/// Each call has a deadline: two minutes; four for a sandbox; the grace and two minutes to stop
-/// a container; the command's limit and two minutes for a command, and none where that has no
-/// limit; none for the fetching of an image and for events. The runtime is told of it.
+/// Each call has a deadline, [`Call::patience`], longer by the grace of a container that is
+/// stopped and by what a command may take; a command without a limit has none. The runtime is
+/// told of it, and gives up too.
 pub struct Client {
     endpoint: Endpoint,
     runtime: RuntimeServiceClient<Channel>,
@@ -80,7 +77,7 @@ impl Client {
     }
 
     fn ask(&self, call: Call, subject: String) -> Asked<'_> {
-        Asked::new(&self.endpoint, call, subject, Some(PATIENCE))
+        Asked::new(&self.endpoint, call, subject)
     }
 
     fn ask_of(&self, call: Call, id: &str) -> Asked<'_> {
@@ -123,12 +120,7 @@ impl Runtime for Client {
 
     fn run_pod_sandbox(&self, request: RunPodSandboxRequest) -> Answer<'_, String> {
         Box::pin(async move {
-            let asked = Asked::new(
-                &self.endpoint,
-                Call::RunPodSandbox,
-                pod(request.config.as_ref()),
-                Some(SANDBOX),
-            );
+            let asked = self.ask(Call::RunPodSandbox, pod(request.config.as_ref()));
             let mut stub = self.runtime.clone();
             let question = asked.request(request);
             let answer = asked.answer(stub.run_pod_sandbox(question)).await?;
@@ -211,9 +203,7 @@ impl Runtime for Client {
 
     fn stop_container<'a>(&'a self, id: &'a str, grace: Duration) -> Answer<'a, ()> {
         Box::pin(async move {
-            let patience = Some(PATIENCE.saturating_add(grace));
-            let subject = short(id).to_owned();
-            let asked = Asked::new(&self.endpoint, Call::StopContainer, subject, patience);
+            let asked = self.ask_of(Call::StopContainer, id).longer_by(grace);
             let question = asked.request(StopContainerRequest {
                 container_id: id.to_owned(),
                 timeout: seconds(grace),
@@ -297,10 +287,7 @@ impl Runtime for Client {
         limit: Duration,
     ) -> Answer<'a, ExecSyncResponse> {
         Box::pin(async move {
-            let patience = (!limit.is_zero()).then(|| PATIENCE.saturating_add(limit));
-            let subject = short(id).to_owned();
-            let asked =
-                Asked::new(&self.endpoint, Call::ExecSync, subject, patience).running_for(limit);
+            let asked = self.ask_of(Call::ExecSync, id).running_for(limit);
             let question = asked.request(ExecSyncRequest {
                 container_id: id.to_owned(),
                 cmd: command.to_vec(),
@@ -323,13 +310,13 @@ impl Runtime for Client {
     fn container_events(&self) -> Answer<'_, Events> {
         Box::pin(async move {
             let call = Call::GetContainerEvents;
-            let asked = Asked::new(&self.endpoint, call, String::new(), None);
+            let asked = self.ask(call, String::new());
             let mut stub = self.runtime.clone();
             let question = asked.request(GetEventsRequest {});
             let events = asked.answer(stub.get_container_events(question)).await?;
             let endpoint = self.endpoint.clone();
             let events = events.map(move |event| {
-                let asked = Asked::new(&endpoint, call, String::new(), None);
+                let asked = Asked::new(&endpoint, call, String::new());
                 event.map_err(|status| asked.failed(&status))
             });
             Ok(Box::pin(events) as Events)
@@ -358,8 +345,7 @@ impl Runtime for Client {
         sandbox: Option<PodSandboxConfig>,
     ) -> Answer<'a, String> {
         Box::pin(async move {
-            let subject = image.to_owned();
-            let asked = Asked::new(&self.endpoint, Call::PullImage, subject, None);
+            let asked = self.ask(Call::PullImage, image.to_owned());
             let question = asked.request(PullImageRequest {
                 image: Some(named(image)),
                 sandbox_config: sandbox,
@@ -414,31 +400,4 @@ fn gone_is_done<T>(outcome: Result<T, Error>) -> Result<(), Error> {
         Err(fault) if fault.is_not_found() => Ok(()),
         Err(fault) => Err(fault),
     }
-}
-
-fn pod(config: Option<&PodSandboxConfig>) -> String {
-    config
-        .and_then(|config| config.metadata.as_ref())
-        .map_or_else(
-            || "without a name".to_owned(),
-            |name| format!("{}/{} attempt {}", name.namespace, name.name, name.attempt),
-        )
-}
-
-fn container(request: &CreateContainerRequest) -> String {
-    let sandbox = request.sandbox_config.as_ref();
-    let pod = sandbox.and_then(|config| config.metadata.as_ref());
-    let container = request.config.as_ref();
-    match (pod, container.and_then(|config| config.metadata.as_ref())) {
-        (Some(pod), Some(name)) => format!(
-            "{}/{} container {} attempt {}",
-            pod.namespace, pod.name, name.name, name.attempt
-        ),
-        _ => format!("in sandbox {}", short(&request.pod_sandbox_id)),
-    }
-}
-
-/// As much of an id as tools show.
-fn short(id: &str) -> &str {
-    id.get(..13).unwrap_or(id)
 }

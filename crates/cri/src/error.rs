@@ -60,6 +60,19 @@ impl Call {
         Self::RemoveImage,
         Self::ImageFsInfo,
     ];
+
+    /// How long this call waits for its answer; to it comes the grace of a container that is
+    /// stopped, and what a command may take. [`None`] is for ever.
+    #[must_use]
+    pub const fn patience(self) -> Option<Duration> {
+        match self {
+            // Nobody knows how large an image is; and events have no end.
+            Self::PullImage | Self::GetContainerEvents => None,
+            // A sandbox waits for the network's plugins, and perhaps for its image.
+            Self::RunPodSandbox => Some(Duration::from_secs(4 * 60)),
+            _ => Some(Duration::from_secs(2 * 60)),
+        }
+    }
 }
 
 impl fmt::Display for Call {

@@ -496,7 +496,7 @@ fn hold_network(home: &Path) -> Result<Child, RigError> {
     while began.elapsed() < PATIENCE {
         match fs::read_link(&its) {
             Ok(network) if network != ours => return Ok(holder),
-            _ => std::thread::sleep(LOOK),
+            _ => leftovers::pause(LOOK),
         }
     }
     Err(RigError::Unknown("a network of its own".to_owned()))

@@ -51,8 +51,7 @@ pub fn stock() -> Result<&'static Stock, &'static StockError> {
     STOCK
         .get_or_init(|| {
             let folder = folder()?;
-            let pause = Image::new()
-                .program("/pause", &folder.join("cri-pause"))?
+            let pause = program(Image::new(), "/pause", &folder.join("cri-pause"))?
                 .entrypoint(["/pause"])
                 .build(&format!("{REGISTRY}/pause:1"))?;
             let workload = workload(&folder)?.build(&format!("{REGISTRY}/workload:1"))?;
@@ -70,17 +69,32 @@ pub fn workload_image() -> Result<Image, StockError> {
 }
 
 fn workload(folder: &Path) -> Result<Image, StockError> {
-    Ok(Image::new()
-        .program("/workload", &folder.join("cri-workload"))?
-        .dir("/tmp", 0o1777)?
-        .file(
-            "/etc/passwd",
-            0o644,
-            "root:x:0:0::/:\nnobody:x:65534:65534::/:\n",
-        )?
-        .file("/etc/group", 0o644, "root:x:0:\nnobody:x:65534:\n")?
-        .entrypoint(["/workload"])
-        .cmd(["hang"]))
+    Ok(
+        program(Image::new(), "/workload", &folder.join("cri-workload"))?
+            .dir("/tmp", 0o1777)?
+            .file(
+                "/etc/passwd",
+                0o644,
+                "root:x:0:0::/:\nnobody:x:65534:65534::/:\n",
+            )?
+            .file("/etc/group", 0o644, "root:x:0:\nnobody:x:65534:\n")?
+            .entrypoint(["/workload"])
+            .cmd(["hang"]),
+    )
+}
+
+/// Without what a debugger reads, which is most of it: the digests of small images are taken
+/// sooner, and they unpack sooner.
+fn program(image: Image, path: &str, source: &Path) -> Result<Image, StockError> {
+    let small = tempfile::NamedTempFile::new()?;
+    let stripped = Command::new("strip")
+        .arg("-o")
+        .arg(small.path())
+        .arg(source)
+        .output()
+        .is_ok_and(|output| output.status.success());
+    let source = if stripped { small.path() } else { source };
+    Ok(image.program(path, source)?)
 }
 
 /// What the programs are made of, in hexadecimal.

@@ -49,7 +49,7 @@ pub enum Step {
     Hang,
     /// `exit=CODE`.
     Exit(u8),
-    /// `abort`: SIGABRT.
+    /// `abort`: a crash.
     Abort,
 }
 

@@ -24,24 +24,28 @@ pub(super) struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    pub(super) fn new(
-        endpoint: &'a Endpoint,
-        call: Call,
-        subject: String,
-        patience: Option<Duration>,
-    ) -> Self {
+    pub(super) fn new(endpoint: &'a Endpoint, call: Call, subject: String) -> Self {
         Self {
             endpoint,
             call,
             subject,
-            patience,
+            patience: call.patience(),
             limit: Duration::ZERO,
             since: Instant::now(),
         }
     }
 
-    pub(super) fn running_for(self, limit: Duration) -> Self {
-        Self { limit, ..self }
+    pub(super) fn longer_by(mut self, grace: Duration) -> Self {
+        self.patience = self.patience.map(|patience| patience.saturating_add(grace));
+        self
+    }
+
+    pub(super) fn running_for(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        if limit.is_zero() {
+            self.patience = None;
+        }
+        self.longer_by(limit)
     }
 
     /// The question with its deadline, so that the runtime gives up when we do.
@@ -190,5 +194,126 @@ fn name(code: Code) -> &'static str {
         Code::Unavailable => "UNAVAILABLE",
         Code::DataLoss => "DATA_LOSS",
         Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint() -> Endpoint {
+        Endpoint::parse("/run/c.sock").unwrap()
+    }
+
+    fn said(call: Call, code: Code, words: &str) -> Fault {
+        let endpoint = endpoint();
+        let asked = Asked::new(&endpoint, call, String::new());
+        let asked = asked.running_for(Duration::from_secs(u64::from(call == Call::ExecSync)));
+        asked.failed(&Status::new(code, words)).fault
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_so_under_every_code() {
+        let words = "failed to reserve sandbox name \"a\": name \"a\" is reserved for \"0123\"";
+        for code in [Code::Unknown, Code::FailedPrecondition, Code::AlreadyExists] {
+            let fault = said(Call::RunPodSandbox, code, words);
+            let expected = Fault::AlreadyReserved {
+                holder: Some("0123".to_owned()),
+                message: words.to_owned(),
+            };
+            assert_eq!(fault, expected);
+        }
+        let fault = said(Call::RunPodSandbox, Code::Unknown, "name is reserved");
+        assert!(matches!(fault, Fault::AlreadyReserved { holder: None, .. }));
+    }
+
+    #[test]
+    fn codes_have_classes() {
+        let message = || "w".to_owned();
+        let unavailable = || Fault::Unavailable {
+            endpoint: "unix:///run/c.sock".to_owned(),
+            message: message(),
+        };
+        let table = [
+            (Code::NotFound, Fault::NotFound { message: message() }),
+            (Code::Unavailable, unavailable()),
+            (Code::Cancelled, unavailable()),
+            (
+                Code::Unimplemented,
+                Fault::Unimplemented { message: message() },
+            ),
+            (
+                Code::Unknown,
+                Fault::Refused {
+                    code: "UNKNOWN",
+                    message: message(),
+                },
+            ),
+            (
+                Code::FailedPrecondition,
+                Fault::Refused {
+                    code: "FAILED_PRECONDITION",
+                    message: message(),
+                },
+            ),
+        ];
+        for (code, fault) in table {
+            assert_eq!(said(Call::Status, code, "w"), fault, "{code:?}");
+        }
+        let starting = said(Call::Status, Code::Unknown, "server is not initialized yet");
+        assert!(matches!(starting, Fault::Unavailable { .. }));
+    }
+
+    #[test]
+    fn a_deadline_of_a_command_is_the_commands() {
+        let command = said(Call::ExecSync, Code::DeadlineExceeded, "w");
+        let after = Duration::from_secs(1);
+        assert_eq!(command, Fault::ExecTimeout { after });
+        let other = said(Call::Status, Code::DeadlineExceeded, "w");
+        assert!(matches!(other, Fault::Deadline { .. }));
+    }
+
+    #[test]
+    fn a_flood_of_words_is_cut_between_letters() {
+        let words = "ä".repeat(WORDS);
+        let Fault::Refused { message, .. } = said(Call::Status, Code::Internal, &words) else {
+            panic!("refused");
+        };
+        assert_eq!(message, format!("{}...", "ä".repeat(WORDS / 2)));
+    }
+
+    #[test]
+    fn graces_are_rounded_up() {
+        assert_eq!(seconds(Duration::ZERO), 0);
+        assert_eq!(seconds(Duration::from_millis(1)), 1);
+        assert_eq!(seconds(Duration::from_secs(30)), 30);
+        assert_eq!(seconds(Duration::MAX), i64::MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_at_the_deadline_of_the_call() {
+        let endpoint = endpoint();
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        let hour = minutes(60);
+        let asked = |call| Asked::new(&endpoint, call, "s".to_owned());
+        for (asked, after) in [
+            (asked(Call::Status), Some(minutes(2))),
+            (asked(Call::RunPodSandbox), Some(minutes(4))),
+            (
+                asked(Call::StopContainer).longer_by(minutes(1)),
+                Some(minutes(3)),
+            ),
+            (
+                asked(Call::ExecSync).running_for(minutes(1)),
+                Some(minutes(3)),
+            ),
+            (asked(Call::ExecSync).running_for(Duration::ZERO), None),
+            (asked(Call::PullImage), None),
+        ] {
+            let silence = std::future::pending::<Result<Response<()>, Status>>();
+            let outcome = timeout(hour, asked.answer(silence)).await;
+            let fault = outcome.ok().map(|outcome| outcome.unwrap_err().fault);
+            assert_eq!(fault, after.map(|after| Fault::Deadline { after }));
+        }
     }
 }

@@ -155,6 +155,10 @@ fn raw(text: &str) -> io::Result<()> {
     out.flush()
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests ask what a container's variables are"
+)]
 fn variable(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| "unset".to_owned())
 }

@@ -60,11 +60,22 @@ pub(super) fn family(pid: u32) -> Vec<u32> {
         for thread in threads.flatten() {
             let children = fs::read_to_string(thread.path().join("children"));
             let children = children.unwrap_or_default();
-            let children = children.split_whitespace().filter_map(|id| id.parse::<u32>().ok());
+            let children = children
+                .split_whitespace()
+                .filter_map(|id| id.parse::<u32>().ok());
             found.extend(children);
         }
     }
     found
+}
+
+/// Waits with the whole thread, as all of a rig does.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a rig is taken down in a destructor, where nothing can be awaited"
+)]
+pub(super) fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// Kills them and waits until they are gone, or are nothing but an entry that nobody collects.
@@ -77,7 +88,7 @@ pub(super) fn kill(pids: &[u32]) {
     }
     let began = Instant::now();
     while pids.iter().any(|pid| lives(*pid)) && began.elapsed() < DYING {
-        std::thread::sleep(Duration::from_millis(2));
+        pause(Duration::from_millis(2));
     }
 }
 
