@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes sure that what a build needs is there: a C compiler and linker, Rust, Go; and a folder
-# for sockets, so that nobody builds for minutes to hear that the tests cannot run.
+# Makes sure that what a build and its tests need is there: a C compiler and linker, Rust, Go, a
+# container runtime; and a folder for sockets, so that nobody builds for minutes to hear that the
+# tests cannot run.
 # Installs Debian packages where it may; otherwise says which ones to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,5 +33,16 @@ fi
 # Makes system calls of a process of the tests fail, or hang. A build does without.
 if ! command -v strace >/dev/null; then
     scripts/apt-install.sh strace || [ -z "${CI:-}" ]
+fi
+# Runs the pods of the tests, which start it on a root of their own: the system's stays as it is.
+runtime=()
+have() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ]; }
+have containerd || runtime+=(containerd)
+have runc || runtime+=(runc)
+have ip || runtime+=(iproute2)
+have iptables || runtime+=(iptables)
+[ -x /usr/lib/cni/bridge ] || runtime+=(containernetworking-plugins)
+if [ ${#runtime[@]} -gt 0 ]; then
+    scripts/apt-install.sh --without-services "${runtime[@]}" || [ -z "${CI:-}" ]
 fi
 scripts/setup-go.sh >/dev/null
