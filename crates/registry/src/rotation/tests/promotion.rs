@@ -255,6 +255,29 @@ fn min_encryption_version_above_the_write_key_blocks_writes_and_skips_the_delay_
 }
 
 #[test]
+fn min_encryption_version_at_the_write_key_blocks_nobody_and_skips_no_delay() {
+    let mut bench = Bench::new();
+    let mut open = key(2);
+    open.min_encryption_version = 1;
+    let mut looks = 0;
+    bench.see(&open);
+    while bench.last.ask == Ask::Nothing {
+        assert_eq!(bench.words(), [""; 0]);
+        bench.later(30).see(&open);
+        looks += 1;
+    }
+    let mut free = Bench::new();
+    free.see(&key(2));
+    let mut others = 0;
+    while free.last.ask == Ask::Nothing {
+        free.later(30).see(&key(2));
+        others += 1;
+    }
+    assert!(looks > 2);
+    assert_eq!(looks, others);
+}
+
+#[test]
 fn a_promotion_does_not_lift_a_minimum_that_was_raised_above_it_meanwhile() {
     let mut bench = Bench::new();
     bench.see(&key(2));
