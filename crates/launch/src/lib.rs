@@ -1,3 +1,19 @@
 //! From a pod to what a runtime is asked for: configs, volumes, files on the host.
 //!
+//! The first half is pure: functions from a pod, a [`Node`] and what was prepared on the host to
+//! the messages of the runtime. [`sandbox()`] and [`container()`] are its roof. Each value is the
+//! one that a kubelet would send, so that tools which look at a node find what they know.
+//!
 //! Modules from the ground floor to the roof; each uses only what stands above it.
+
+pub mod reason;
+pub mod node;
+pub mod names;
+
+// The second half touches the host.
+pub mod host;
+mod mounting;
+mod tree;
+
+pub use node::Node;
+pub use reason::Reason;

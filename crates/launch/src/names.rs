@@ -1,0 +1,108 @@
+//! Names by which tools find pods: labels, annotations, log files.
+
+use pod::{Pod, api};
+
+use crate::reason::Reason;
+
+/// Label: the pod's name.
+pub const POD_NAME: &str = "io.kubernetes.pod.name";
+/// Label: the pod's namespace.
+pub const POD_NAMESPACE: &str = "io.kubernetes.pod.namespace";
+/// Label: the pod's uid.
+pub const POD_UID: &str = "io.kubernetes.pod.uid";
+/// Label: the container's name.
+pub const CONTAINER_NAME: &str = "io.kubernetes.container.name";
+
+/// Annotation of a container: a hash of its definition.
+pub const HASH: &str = "io.kubernetes.container.hash";
+/// Annotation of a container: how many there were before it.
+pub const RESTART_COUNT: &str = "io.kubernetes.container.restartCount";
+/// Annotation of a container: where it leaves its last words.
+pub const MESSAGE_PATH: &str = "io.kubernetes.container.terminationMessagePath";
+/// Annotation of a container: `File` or `FallbackToLogsOnError`.
+pub const MESSAGE_POLICY: &str = "io.kubernetes.container.terminationMessagePolicy";
+/// Annotation of a container: its hook before the end, as JSON.
+pub const PRE_STOP: &str = "io.kubernetes.container.preStopHandler";
+/// Annotation of a container: its ports, as JSON.
+pub const PORTS: &str = "io.kubernetes.container.ports";
+/// Annotation of a container: seconds that it has to stop, after a request to delete.
+pub const DELETION_GRACE: &str = "io.kubernetes.pod.deletionGracePeriod";
+/// Annotation of a container: seconds that it has to stop.
+pub const GRACE: &str = "io.kubernetes.pod.terminationGracePeriod";
+
+/// Annotation of a sandbox: which agent made it.
+pub const OWNER: &str = "staticpodd/owner";
+/// Annotation of a sandbox: which content of a manifest it was made from.
+pub const REVISION: &str = "staticpodd/revision";
+/// Annotation of a sandbox: in which boot it was made.
+pub const BOOT: &str = "staticpodd/boot";
+/// Annotation of a sandbox: the absolute path or the URL of its manifest.
+pub const SOURCE: &str = "staticpodd/source";
+/// Annotation of a container: its place among the init containers, if it is a sidecar.
+pub const SIDECAR: &str = "staticpodd/sidecar";
+
+/// The longest name of a file, in bytes.
+const LONGEST: usize = 255;
+
+/// Checks that a uid, which a manifest may choose, can be the name of a directory and nothing
+/// else.
+///
+/// # Errors
+///
+/// It is empty, too long, a path, or has letters that need care.
+pub fn check_uid(uid: &str) -> Result<(), Reason> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let fits = (1..=128).contains(&uid.len()) && uid.bytes().all(plain) && !uid.starts_with('.');
+    fits.then_some(())
+        .ok_or_else(|| Reason::Uid(uid.to_owned()))
+}
+
+/// `<namespace>_<name>_<uid>`, below the directory of all logs.
+#[must_use]
+pub fn pod_logs(pod: &Pod) -> String {
+    format!("{}_{}_{}", pod.key.namespace, pod.key.name, pod.uid)
+}
+
+/// `<container>/<restart count>.log`, below the pod's directory of logs.
+#[must_use]
+pub fn container_log(container: &str, restart_count: u32) -> String {
+    format!("{container}/{restart_count}.log")
+}
+
+/// The highest restart count that the files of a container's log directory speak of: `3.log`,
+/// `3.log.20240102-030405`, `3.log.20240102-030405.gz`. What does not look like a log is skipped.
+#[must_use]
+pub fn highest_logged<'a>(files: impl IntoIterator<Item = &'a str>) -> Option<u32> {
+    let count = |file: &str| -> Option<u32> {
+        let (count, rest) = file.split_once('.')?;
+        let is_log = rest == "log" || rest.starts_with("log.");
+        let digits = count.bytes().all(|byte| byte.is_ascii_digit());
+        (is_log && digits).then_some(count)?.parse().ok()
+    };
+    files.into_iter().filter_map(count).max()
+}
+
+/// The name of the link to a container's log that log shippers look for: pod, namespace,
+/// container and id, cut so that it can be a name.
+#[must_use]
+pub fn log_link(pod: &Pod, container: &str, id: &str) -> String {
+    const END: &str = ".log";
+    let key = &pod.key;
+    let mut link = format!("{}_{}_{container}-{id}", key.name, key.namespace);
+    link.truncate(link.floor_char_boundary(LONGEST - END.len()));
+    link + END
+}
+
+/// Whether an init container goes on beside the others.
+#[must_use]
+pub fn is_sidecar(container: &api::Container) -> bool {
+    container.restart_policy.as_deref() == Some("Always")
+}
+
+/// The place of a container among the init containers, if it is a sidecar. (A regular container
+/// may say `Always` too, and is none.)
+#[must_use]
+pub fn sidecar_place(spec: &api::PodSpec, container: &str) -> Option<usize> {
+    let mut init = spec.init_containers.iter().flatten();
+    init.position(|other| other.name == container && is_sidecar(other))
+}
