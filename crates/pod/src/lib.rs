@@ -23,6 +23,7 @@ pub mod fields;
 mod wording;
 mod walk;
 mod canonical;
+mod legacy;
 mod defaults;
 pub mod refusals;
 mod read;

@@ -13,6 +13,7 @@ use yaml::{
 use crate::{
     advice, api, canonical, defaults,
     identity::{Origin, PodKey},
+    legacy,
     reading::{Item, MAX_BYTES, Manifest, Reading},
     refusals,
     report::Report,
@@ -310,8 +311,10 @@ fn item(origin: &Origin, node: &Node, number: Option<usize>) -> Item {
     }
     let form = canonical::form(&content);
     let mut pod = decode(&mut content, node, &mut faults);
+    legacy::apply(&mut pod);
     defaults::apply(&mut pod);
     let mut report = Report::new(&places);
+    legacy::check(&pod, &mut report);
     refusals::check(&pod, &mut report);
     validate::check(&pod, &mut report);
     advice::check(&pod, &mut report);

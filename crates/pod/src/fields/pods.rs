@@ -21,7 +21,7 @@ pub(super) const METADATA: Object = Object {
     rows: &[
         yes(
             "annotations",
-            "given to the sandbox unchanged; those under staticpodd/ order and gate pods",
+            "given to the sandbox unchanged; those under staticpodd/ order and gate pods; the old ones of AppArmor become fields, those of seccomp are refused",
         ),
         void("creationTimestamp", WRITTEN),
         void("deletionGracePeriodSeconds", WRITTEN),
