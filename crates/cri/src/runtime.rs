@@ -71,8 +71,9 @@ pub trait Runtime: Send + Sync {
     /// The sandboxes that match, in no order. No filter: all.
     fn list_pod_sandbox(&self, filter: Option<PodSandboxFilter>) -> Answer<'_, Vec<PodSandbox>>;
 
-    /// Makes a container in a sandbox that is ready; its id. Its image must be there
-    /// ([`Fault::NotFound`](crate::Fault::NotFound)) and its name and attempt be free.
+    /// Makes a container in a sandbox; its id. [`Fault::NotFound`](crate::Fault::NotFound) where
+    /// the image is not there, and also where the sandbox is not there or not ready: ask which.
+    /// Its name and attempt must be free.
     fn create_container(&self, request: CreateContainerRequest) -> Answer<'_, String>;
 
     /// Starts a container that was created. One whose program cannot be started is then exited

@@ -103,7 +103,7 @@ pub struct PodSandboxConfig {
     /// Must be empty where the network is the node's.
     #[prost(string, tag = "2")]
     pub hostname: ::prost::alloc::string::String,
-    /// Absolute. Logs of containers go below it; the runtime makes neither it nor what is below.
+    /// Absolute. Logs of containers go below it; containerd makes what is missing.
     #[prost(string, tag = "3")]
     pub log_directory: ::prost::alloc::string::String,
     /// Absent: the runtime copies the node's resolv.conf.

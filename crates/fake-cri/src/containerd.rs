@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(10);
 const PREFIX: &str = "cri-rig-";
+/// Below a rig's folder: a folder for each container that runs.
+const BUNDLES: &str = "state/io.containerd.runtime.v2.task/k8s.io";
 /// Where plugins and shims are looked for.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -261,7 +263,7 @@ impl Rig {
     /// # Errors
     /// [`RigError::Unknown`] where it does not run.
     pub fn kill_task(&self, id: &str) -> Result<(), RigError> {
-        let file = self.bundle(id).join("init.pid");
+        let file = self.bundles().join(id).join("init.pid");
         let pid = fs::read_to_string(file).unwrap_or_default();
         let pid = pid.trim().parse().ok().filter(|pid| leftovers::lives(*pid));
         let pid = pid.ok_or_else(|| RigError::Unknown(id.to_owned()))?;
@@ -277,7 +279,10 @@ impl Rig {
         let shims = leftovers::shims(self.endpoint.path());
         let shim = shims.iter().find(|(_, kept)| kept == sandbox);
         let (pid, _) = shim.ok_or_else(|| RigError::Unknown(sandbox.to_owned()))?;
+        // containerd will remove the bundle, and does not know of the rest.
+        let doomed = leftovers::address(&self.bundles().join(sandbox));
         leftovers::kill(&[*pid]);
+        leftovers::remove_socket(doomed);
         Ok(())
     }
 
@@ -397,10 +402,7 @@ impl Rig {
         outcome.map_err(|why| {
             let log = self.log();
             let lines: Vec<&str> = log.lines().rev().take(8).collect();
-            let log = lines.into_iter().rev().collect::<Vec<_>>().join(
-                "
-",
-            );
+            let log = lines.into_iter().rev().collect::<Vec<_>>().join("\n");
             RigError::Silent { why, log }
         })
     }
@@ -416,23 +418,16 @@ impl Rig {
         self.daemon.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn bundle(&self, id: &str) -> PathBuf {
-        let tasks = "state/io.containerd.runtime.v2.task/k8s.io";
-        self.home.path().join(tasks).join(id)
+    fn bundles(&self) -> PathBuf {
+        self.home.path().join(BUNDLES)
     }
 
     /// Every process but containerd and the holder of the network; their cgroups and sockets.
     fn end_processes(&self) {
-        let mut doomed = leftovers::related(self.home.path(), &self.name);
         let spared = self.holder.as_ref().map(Child::id);
-        doomed.retain(|pid| Some(*pid) != spared);
-        let cgroups = leftovers::cgroups(&doomed);
-        leftovers::kill(&doomed);
-        for cgroup in cgroups {
-            leftovers::remove_cgroup(&cgroup);
-        }
+        leftovers::end_related(self.home.path(), &self.name, spared);
         leftovers::remove_cgroup(&self.name);
-        leftovers::remove_shim_sockets(&self.bundle(""));
+        leftovers::remove_all_traces(&self.bundles());
     }
 }
 
@@ -449,8 +444,8 @@ impl Drop for Rig {
     }
 }
 
-/// Takes away what rigs left whose test was killed.
-fn sweep() {
+/// Takes away what rigs left whose test was killed. Every new rig does it.
+pub fn sweep() {
     let Ok(entries) = fs::read_dir(env::temp_dir()) else {
         return;
     };
@@ -465,12 +460,8 @@ fn sweep() {
         };
         if pid.parse().is_ok_and(|pid| !leftovers::lives(pid)) {
             let name = format!("{PREFIX}{pid}-{number}");
-            leftovers::kill(&leftovers::related(&entry.path(), &name));
-            leftovers::remove_shim_sockets(
-                &entry
-                    .path()
-                    .join("state/io.containerd.runtime.v2.task/k8s.io"),
-            );
+            leftovers::end_related(&entry.path(), &name, None);
+            leftovers::remove_all_traces(&entry.path().join(BUNDLES));
             leftovers::unmount_below(&entry.path());
             leftovers::remove_cgroup(&name);
             leftovers::remove_network(&name);
@@ -482,7 +473,7 @@ fn sweep() {
 /// A process in a network of its own, which ends when this one does.
 fn hold_network(home: &Path) -> Result<Child, RigError> {
     let ours = fs::read_link("/proc/self/ns/net").map_err(io_error("cannot see our network"))?;
-    let holder = Command::new("unshare")
+    let mut holder = Command::new("unshare")
         .args(["--net", "--", "tail", "-f"])
         .arg(format!("--pid={}", std::process::id()))
         .arg(home.join("c.toml"))
@@ -499,6 +490,8 @@ fn hold_network(home: &Path) -> Result<Child, RigError> {
             _ => leftovers::pause(LOOK),
         }
     }
+    let _ = holder.kill();
+    let _ = holder.wait();
     Err(RigError::Unknown("a network of its own".to_owned()))
 }
 

@@ -53,6 +53,7 @@ pub const CALM: &[Scenario] = scenarios! {
         a_sandbox_without_a_name_is_refused;
     records:
         a_log_has_a_line_for_each_line
+        a_log_has_the_folder_that_its_path_names
         a_log_is_opened_anew_when_asked
         words_of_the_image_are_replaced_as_asked
         an_image_is_known_by_name_digest_and_id

@@ -12,6 +12,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// How long the kernel may take to end a process that was killed.
 const DYING: Duration = Duration::from_secs(10);
+/// How often the processes of a rig are looked for.
+const ROUNDS: u32 = 5;
 
 /// The shims of the containerd behind `socket`, each with the sandbox it keeps.
 pub(super) fn shims(socket: &Path) -> Vec<(u32, String)> {
@@ -103,7 +105,7 @@ pub(super) fn lives(pid: u32) -> bool {
 }
 
 /// The cgroups of these processes, but for the root.
-pub(super) fn cgroups(pids: &[u32]) -> BTreeSet<String> {
+fn cgroups(pids: &[u32]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for pid in pids {
         let lines = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
@@ -154,16 +156,32 @@ pub(super) fn unmount_below(folder: &Path) {
     }
 }
 
-/// Every process that has `home` on its command line or `mark` in its cgroup, and all that these
-/// started; not this one.
-pub(super) fn related(home: &Path, mark: &str) -> Vec<u32> {
+/// Ends every process that has `home` on its command line or lives in the cgroup `mark`, with all
+/// that it started, but for one; and removes their cgroups.
+pub(super) fn end_related(home: &Path, mark: &str, spared: Option<u32>) {
+    // What is being killed may just have started something.
+    for _ in 0..ROUNDS {
+        let mut doomed = related(home, mark);
+        doomed.retain(|pid| Some(*pid) != spared && lives(*pid));
+        if doomed.is_empty() {
+            break;
+        }
+        let cgroups = cgroups(&doomed);
+        kill(&doomed);
+        for cgroup in cgroups {
+            remove_cgroup(&cgroup);
+        }
+    }
+}
+
+fn related(home: &Path, mark: &str) -> Vec<u32> {
     let home = home.as_os_str().as_encoded_bytes();
     let mut found = BTreeSet::new();
     for pid in processes() {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
         let named = line.windows(home.len()).any(|part| part == home);
-        if named || groups.contains(mark) {
+        if named || groups.split(['/', '\n']).any(|part| part == mark) {
             found.extend(family(pid));
         }
     }
@@ -171,16 +189,34 @@ pub(super) fn related(home: &Path, mark: &str) -> Vec<u32> {
     found.into_iter().collect()
 }
 
-/// Shims listen below `/run/containerd` whatever the state folder is; each bundle says where.
-pub(super) fn remove_shim_sockets(bundles: &Path) {
+/// What a shim and runc keep below `/run/containerd`, whatever the state folder is: the shim's
+/// socket, of which its bundle says where it is, and runc's own folder.
+pub(super) fn remove_traces(bundle: &Path) {
+    remove_socket(address(bundle));
+    if let Some(id) = bundle.file_name() {
+        let _ = fs::remove_dir_all(Path::new("/run/containerd/runc/k8s.io").join(id));
+    }
+}
+
+/// Where the shim of a bundle listens.
+pub(super) fn address(bundle: &Path) -> Option<PathBuf> {
+    let address = fs::read_to_string(bundle.join("address")).ok()?;
+    address.trim().strip_prefix("unix://").map(PathBuf::from)
+}
+
+pub(super) fn remove_socket(socket: Option<PathBuf>) {
+    if let Some(socket) = socket {
+        let _ = fs::remove_file(socket);
+    }
+}
+
+/// [`remove_traces`] of every bundle.
+pub(super) fn remove_all_traces(bundles: &Path) {
     let Ok(entries) = fs::read_dir(bundles) else {
         return;
     };
     for entry in entries.flatten() {
-        let address = fs::read_to_string(entry.path().join("address")).unwrap_or_default();
-        if let Some(socket) = address.trim().strip_prefix("unix://") {
-            let _ = fs::remove_file(socket);
-        }
+        remove_traces(&entry.path());
     }
 }
 

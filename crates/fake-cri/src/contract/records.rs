@@ -60,6 +60,20 @@ pub(super) async fn a_log_has_a_line_for_each_line(ground: &dyn Ground) {
     pod.remove().await;
 }
 
+pub(super) async fn a_log_has_the_folder_that_its_path_names(ground: &dyn Ground) {
+    let pod = Pod::run(ground, "folders").await;
+    let mut config = container(ground, "web", &["out=up", "hang"]);
+    config.log_path = "web/0.log".to_owned();
+    let id = pod.create(config).await.expect("created");
+    ground
+        .runtime()
+        .start_container(&id)
+        .await
+        .expect("the folder is made");
+    pod.says("web/0", "F up").await;
+    pod.remove().await;
+}
+
 pub(super) async fn a_log_is_opened_anew_when_asked(ground: &dyn Ground) {
     let pod = Pod::run(ground, "rotates").await;
     let id = pod.start("web", &["tick=20"]).await;

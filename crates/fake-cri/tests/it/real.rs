@@ -2,12 +2,14 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
 use cri::{Client, Runtime};
 use fake_cri::{
-    containerd::{Network, Rig, can_run},
+    containerd::{Network, Rig, can_run, sweep},
     contract::{CALM, Ground, ROUGH, broken, broken_in_turn},
     programs::{stock, workload_image},
 };
@@ -24,25 +26,28 @@ impl Real {
         Self { rig, client }
     }
 
-    /// Takes it down and looks whether anything is left.
+    /// Takes it down.
     fn leave(self) {
         let home = self.rig.scratch();
-        let home = home.parent().unwrap();
         let cgroup = self.rig.cgroup();
         drop(self);
-        assert!(!home.exists(), "files");
-        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-        let home = home.to_str().unwrap();
-        assert!(!mounts.contains(home), "mounts: {mounts}");
-        for process in fs::read_dir("/proc").unwrap().flatten() {
-            let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
-            let line = String::from_utf8_lossy(&line);
-            assert!(!line.contains(home), "process: {line}");
-        }
-        for hierarchy in fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
-            let folder = hierarchy.path().join(cgroup.trim_start_matches('/'));
-            assert!(!folder.exists(), "{}", folder.display());
-        }
+        nothing_is_left(home.parent().unwrap(), &cgroup);
+    }
+}
+
+fn nothing_is_left(home: &Path, cgroup: &str) {
+    assert!(!home.exists(), "files");
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let home = home.to_str().unwrap();
+    assert!(!mounts.contains(home), "mounts: {mounts}");
+    for process in fs::read_dir("/proc").unwrap().flatten() {
+        let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line);
+        assert!(!line.contains(home), "process: {line}");
+    }
+    for hierarchy in fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
+        let folder = hierarchy.path().join(cgroup.trim_start_matches('/'));
+        assert!(!folder.exists(), "{}", folder.display());
     }
 }
 
@@ -109,6 +114,52 @@ async fn containerd_keeps_the_rough_contract() {
     let real = Real::start();
     assert_eq!(broken_in_turn(ROUGH, &real).await, [""; 0]);
     real.leave();
+}
+
+/// In the process that the next test starts and kills; nothing otherwise.
+#[test]
+fn a_rig_of_a_test_that_is_killed() {
+    if std::env::var_os("RIG_IS_KILLED").is_none() {
+        return;
+    }
+    let real = Rig::start(Network::Own).unwrap();
+    println!("RIG {} {}", real.scratch().display(), real.cgroup());
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn what_a_killed_test_left_is_swept_away() {
+    if !can_run() {
+        return;
+    }
+    let mut killed = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "real::a_rig_of_a_test_that_is_killed",
+            "--nocapture",
+        ])
+        .env("RIG_IS_KILLED", "yes")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(killed.stdout.take().unwrap()).lines();
+    let line = lines.map(Result::unwrap).find(|line| line.contains("RIG "));
+    let line = line.expect("a rig has started");
+    let mut words = line
+        .split_whitespace()
+        .skip_while(|word| *word != "RIG")
+        .skip(1);
+    let (scratch, cgroup) = (PathBuf::from(words.next().unwrap()), words.next().unwrap());
+    let home = scratch.parent().unwrap();
+    sweep();
+    assert!(home.exists(), "it lives");
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(home.exists(), "nobody took it away");
+    sweep();
+    nothing_is_left(home, cgroup);
 }
 
 #[tokio::test]
