@@ -11,7 +11,7 @@ use yaml::{
 };
 
 use crate::{
-    advice, api, canonical, defaults,
+    advice, api, canonical, defaults, gates,
     identity::{Origin, PodKey},
     legacy,
     reading::{Item, MAX_BYTES, Manifest, Reading},
@@ -316,6 +316,7 @@ fn item(origin: &Origin, node: &Node, number: Option<usize>) -> Item {
     let mut report = Report::new(&places);
     legacy::check(&pod, &mut report);
     refusals::check(&pod, &mut report);
+    gates::check(&pod, &mut report);
     validate::check(&pod, &mut report);
     advice::check(&pod, &mut report);
     let (errors, advised) = report.finish();
