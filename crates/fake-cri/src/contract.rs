@@ -7,7 +7,8 @@ use futures_util::{FutureExt as _, future::join_all};
 
 mod ground;
 
-mod calm;
+mod lives;
+mod pods;
 mod records;
 mod rough;
 
@@ -36,21 +37,24 @@ macro_rules! scenarios {
 
 /// Each has pods of its own: they may run side by side.
 pub const CALM: &[Scenario] = scenarios! {
-    calm:
+    pods:
         a_runtime_says_what_it_is
         a_pod_runs_and_is_found_by_its_labels
         a_name_is_taken_until_its_owner_is_removed
         a_container_needs_an_image_and_a_sandbox_that_is_ready
+        a_privileged_container_needs_a_privileged_sandbox
+        a_sandbox_takes_its_containers_along
+        limits_can_be_changed_while_it_runs
+        events_come_or_are_not_known
+        a_sandbox_without_a_name_is_refused;
+    lives:
         a_program_that_cannot_start_ends_with_128
         an_end_has_a_code_a_reason_and_times
         too_much_memory_is_said_to_be_the_reason
         a_command_inside_has_its_own_outcome
         to_stop_is_to_ask_and_then_to_kill
-        to_remove_is_to_kill_first
-        a_sandbox_takes_its_containers_along
-        limits_can_be_changed_while_it_runs
-        events_come_or_are_not_known
-        a_sandbox_without_a_name_is_refused;
+        less_patience_kills_sooner_and_who_gives_up_kills_nobody
+        to_remove_is_to_kill_first;
     records:
         a_log_has_a_line_for_each_line
         a_log_has_the_folder_that_its_path_names

@@ -18,6 +18,8 @@ use futures_util::stream;
 use super::{Fake, World, of};
 
 const NONE: Duration = Duration::ZERO;
+/// How often a call that waits for an end looks whether that has come otherwise.
+const SLICE: Duration = Duration::from_millis(20);
 
 impl Runtime for Fake {
     fn version(&self) -> Answer<'_, VersionResponse> {
@@ -118,9 +120,18 @@ impl Runtime for Fake {
         Box::pin(async move {
             let call = Call::StopContainer;
             let is_lost = self.meet(call, &of(id), grace).await?;
-            if let Some(time) = self.world(|world| world.ask_to_stop(id, grace)) {
-                self.wait(call, &of(id), Some(time)).await?;
-                self.world(|world| world.finish_stop(id));
+            // Who gives up waiting kills nobody: the kill at the end is this call's.
+            let asked = self.world(|world| {
+                let ending = world.ask_to_stop(id, grace)?;
+                Some((ending, world.until(ending.at)))
+            });
+            if let Some((ending, mut left)) = asked {
+                while !left.is_zero() && self.world(|world| world.runs(id)) {
+                    let slice = left.min(SLICE);
+                    self.wait(call, &of(id), Some(slice)).await?;
+                    left -= slice;
+                }
+                self.world(|world| world.finish_stop(id, ending));
             }
             match is_lost {
                 true => Err(self.gone(call, of(id))),

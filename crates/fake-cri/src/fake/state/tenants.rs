@@ -169,30 +169,36 @@ impl World {
         Ok(())
     }
 
-    /// Asks a container to end within `grace`; when that will be, or [`None`] where it has ended.
-    pub(in crate::fake) fn ask_to_stop(&mut self, id: &str, grace: Duration) -> Option<Duration> {
+    /// Asks a container to end, unless it is to be killed at once, and how that will be when
+    /// nothing comes between: by itself, or by a kill after `grace`. [`None`] where it has ended.
+    pub(in crate::fake) fn ask_to_stop(&mut self, id: &str, grace: Duration) -> Option<Ending> {
         let now = self.stamps.now();
         let actor = self.tenants.get_mut(id)?.actor.as_mut()?;
         if !grace.is_zero() {
             actor.terminate(now);
         }
-        actor.doom_at(now.saturating_add(grace), KILLED);
-        let ends = actor.doomed().map(|doom| doom.at);
-        self.catch_up();
-        let runs = self
-            .tenants
-            .get(id)
-            .is_some_and(|tenant| tenant.actor.is_some());
-        ends.filter(|_| runs).map(|ends| ends.saturating_sub(now))
+        let kill = Ending {
+            at: now.saturating_add(grace),
+            code: KILLED,
+            out_of_memory: false,
+        };
+        let own = actor.doomed().filter(|doom| doom.at <= kill.at);
+        Some(own.unwrap_or(kill))
+    }
+
+    /// How far off a moment is.
+    pub(in crate::fake) fn until(&self, moment: Duration) -> Duration {
+        moment.saturating_sub(self.stamps.now())
+    }
+
+    pub(in crate::fake) fn runs(&self, id: &str) -> bool {
+        let tenant = self.tenants.get(id);
+        tenant.is_some_and(|tenant| tenant.actor.is_some())
     }
 
     /// The time has come that [`World::ask_to_stop`] named, whatever the clock says.
-    pub(in crate::fake) fn finish_stop(&mut self, id: &str) {
-        let actor = self
-            .tenants
-            .get(id)
-            .and_then(|tenant| tenant.actor.as_ref());
-        if let Some(ending) = actor.and_then(Actor::doomed) {
+    pub(in crate::fake) fn finish_stop(&mut self, id: &str, ending: Ending) {
+        if self.runs(id) {
             self.bury(id, ending);
         }
     }
@@ -213,11 +219,7 @@ impl World {
     /// As [`World::kill`], perhaps for lack of memory.
     pub(in crate::fake) fn end(&mut self, id: &str, code: i32, out_of_memory: bool) {
         let at = self.stamps.now();
-        if self
-            .tenants
-            .get(id)
-            .is_some_and(|tenant| tenant.actor.is_some())
-        {
+        if self.runs(id) {
             let ending = Ending {
                 at,
                 code,

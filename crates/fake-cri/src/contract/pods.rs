@@ -1,7 +1,5 @@
-//! What holds while nothing goes wrong but what is asked. Every scenario has pods of its own and
-//! may run beside the others.
-
-use std::time::Duration;
+//! Sandboxes, their names, and what a container needs of them. Every scenario has pods of its own
+//! and may run beside the others.
 
 use cri::{
     Fault,
@@ -12,9 +10,7 @@ use cri::{
     },
 };
 
-use super::ground::{Ground, Pod, container, eventually, refused, sandbox, words};
-
-const GRACE: Duration = Duration::from_secs(30);
+use super::ground::{Ground, Pod, container, refused, sandbox};
 
 pub(super) async fn a_runtime_says_what_it_is(ground: &dyn Ground) {
     let runtime = ground.runtime();
@@ -122,8 +118,15 @@ pub(super) async fn a_pod_runs_and_is_found_by_its_labels(ground: &dyn Ground) {
     assert_eq!(status.finished_at, 0);
     assert!(status.log_path.ends_with("/web.log") && status.log_path.starts_with('/'));
     assert_eq!(status.image.unwrap_or_default().image, ground.image());
-    let id_of_image = runtime.image_status(&ground.image()).await.expect("images");
-    assert!(id_of_image.is_some_and(|image| image.id.starts_with("sha256:")));
+    let image = runtime.image_status(&ground.image()).await.expect("images");
+    let image = image.expect("it is there");
+    assert!(image.id.starts_with("sha256:"));
+    assert_eq!(only.image_ref, image.id, "a list names the image by its id");
+    assert_eq!(
+        image.repo_digests,
+        [status.image_ref],
+        "a status by its digest"
+    );
     pod.remove().await;
     other.remove().await;
 }
@@ -234,243 +237,25 @@ pub(super) async fn a_container_needs_an_image_and_a_sandbox_that_is_ready(groun
     assert!(fault.is_not_found(), "{fault}");
 }
 
-pub(super) async fn a_program_that_cannot_start_ends_with_128(ground: &dyn Ground) {
-    let pod = Pod::run(ground, "unstartable").await;
-    let mut config = container(ground, "web", &[]);
-    config.command = words(&["/no/such/program"]);
-    let id = pod.create(config).await.expect("a container is created");
-    let fault = refused(
-        ground.runtime().start_container(&id).await,
-        "no such program",
-    );
-    assert!(matches!(fault.fault, Fault::Refused { .. }), "{fault}");
-    let status = pod.status(&id).await;
-    assert_eq!(status.state(), ContainerState::ContainerExited);
-    assert_eq!(
-        (status.exit_code, status.reason.as_str()),
-        (128, "StartError")
-    );
-    assert!(
-        status.message.contains("/no/such/program"),
-        "{}",
-        status.message
-    );
-    assert!(status.finished_at > 0);
-    refused(
-        ground.runtime().start_container(&id).await,
-        "a second start",
-    );
-    pod.remove().await;
-}
-
-pub(super) async fn an_end_has_a_code_a_reason_and_times(ground: &dyn Ground) {
-    let pod = Pod::run(ground, "ends").await;
-    for (name, script, code, reason) in [
-        ("good", &["exit=0"][..], 0, "Completed"),
-        ("bad", &["sleep=20", "exit=3"], 3, "Error"),
-        ("crash", &["abort"], 139, "Error"),
-        ("unknown-word", &["nonsense"], 2, "Error"),
-    ] {
-        let status = pod.ended(name, script).await;
-        assert_eq!(
-            (status.exit_code, status.reason.as_str()),
-            (code, reason),
-            "{name}"
-        );
-        assert!(status.created_at <= status.started_at, "{name}: {status:?}");
-        // A short life can end before containerd has noted its beginning.
-        assert!(
-            status.created_at <= status.finished_at,
-            "{name}: {status:?}"
-        );
+pub(super) async fn a_privileged_container_needs_a_privileged_sandbox(ground: &dyn Ground) {
+    let pod = Pod::run(ground, "plain").await;
+    let mut config = container(ground, "web", &["hang"]);
+    let linux = config
+        .linux
+        .as_mut()
+        .and_then(|linux| linux.security_context.as_mut());
+    if let Some(security) = linux {
+        security.privileged = true;
     }
-    let id = pod.start("killed", &["hang"]).await;
-    ground.kill_task(&id);
-    let status = pod.end_of(&id).await;
-    assert_eq!((status.exit_code, status.reason.as_str()), (137, "Error"));
-    refused(
-        ground.runtime().start_container(&id).await,
-        "a second start",
-    );
-    pod.remove().await;
-}
-
-pub(super) async fn too_much_memory_is_said_to_be_the_reason(ground: &dyn Ground) {
-    let pod = Pod::run(ground, "hungry").await;
-    let mut config = container(ground, "web", &["sleep=100", "eat=200", "hang"]);
-    config.linux = Some(cri::v1::LinuxContainerConfig {
-        resources: Some(LinuxContainerResources {
-            memory_limit_in_bytes: 48 << 20,
-            oom_score_adj: 1000,
-            ..LinuxContainerResources::default()
-        }),
-        ..cri::v1::LinuxContainerConfig::default()
-    });
-    let id = pod.create(config).await.expect("a container is created");
-    ground
-        .runtime()
-        .start_container(&id)
-        .await
-        .expect("it starts");
-    let status = pod.end_of(&id).await;
-    assert_eq!(status.exit_code, 137);
-    let reason = eventually("the reason is known", async || {
-        let reason = pod.status(&id).await.reason;
-        (reason == "OOMKilled").then_some(reason)
-    });
-    assert_eq!(reason.await, "OOMKilled");
-    pod.remove().await;
-}
-
-pub(super) async fn a_command_inside_has_its_own_outcome(ground: &dyn Ground) {
-    let pod = Pod::run(ground, "commands").await;
+    let fault = refused(pod.create(config).await, "privileged in a plain sandbox");
+    assert!(matches!(fault.fault, Fault::Refused { .. }), "{fault}");
     let id = pod.start("web", &["hang"]).await;
-    let runtime = ground.runtime();
-    let second = Duration::from_secs(10);
-    let command = words(&["/workload", "out=hello", "err=oh", "exit=7"]);
-    let answer = runtime
-        .exec_sync(&id, &command, second)
-        .await
-        .expect("it ran");
-    assert_eq!(answer.exit_code, 7);
     assert_eq!(
-        (answer.stdout.as_slice(), answer.stderr.as_slice()),
-        (&b"hello\n"[..], &b"oh\n"[..])
+        pod.state(&id).await,
+        ContainerState::ContainerRunning,
+        "the name is free"
     );
-    let command = words(&["/workload", "env=COLOUR"]);
-    let answer = runtime
-        .exec_sync(&id, &command, Duration::ZERO)
-        .await
-        .expect("without a limit");
-    assert_eq!(answer.stdout, b"blue\n");
-    let command = words(&["/workload", "hang"]);
-    let limit = Duration::from_secs(1);
-    let fault = refused(
-        runtime.exec_sync(&id, &command, limit).await,
-        "a command that hangs",
-    );
-    assert_eq!(fault.fault, Fault::ExecTimeout { after: limit });
-    let command = words(&["/no/such/program"]);
-    let fault = refused(
-        runtime.exec_sync(&id, &command, second).await,
-        "no such program",
-    );
-    assert!(matches!(fault.fault, Fault::Refused { .. }), "{fault}");
-    assert_eq!(pod.state(&id).await, ContainerState::ContainerRunning);
-    runtime.stop_container(&id, GRACE).await.expect("it stops");
-    let fault = refused(
-        runtime.exec_sync(&id, &words(&["/workload"]), second).await,
-        "ended",
-    );
-    assert!(matches!(fault.fault, Fault::Refused { .. }), "{fault}");
-    let nobody = "0".repeat(64);
-    let fault = refused(
-        runtime
-            .exec_sync(&nobody, &words(&["/workload"]), second)
-            .await,
-        "gone",
-    );
-    assert!(fault.is_not_found(), "{fault}");
     pod.remove().await;
-}
-
-pub(super) async fn to_stop_is_to_ask_and_then_to_kill(ground: &dyn Ground) {
-    let pod = Pod::run(ground, "stops").await;
-    let runtime = ground.runtime();
-    for (name, script, grace, code, reason) in [
-        ("polite", &["out=up", "hang"][..], 30, 0, "Completed"),
-        ("own-code", &["term=9", "out=up", "hang"], 30, 9, "Error"),
-        ("slow", &["drain=100", "out=up", "hang"], 30, 0, "Completed"),
-        (
-            "stubborn",
-            &["term=ignore", "out=up", "hang"],
-            1,
-            137,
-            "Error",
-        ),
-        (
-            "too-slow",
-            &["drain=60000", "out=up", "hang"],
-            1,
-            137,
-            "Error",
-        ),
-        ("at-once", &["out=up", "hang"], 0, 137, "Error"),
-    ] {
-        let id = pod.start(name, script).await;
-        pod.says(name, "up").await;
-        let grace = Duration::from_secs(grace);
-        runtime.stop_container(&id, grace).await.expect("it stops");
-        let status = pod.status(&id).await;
-        assert_eq!(status.state(), ContainerState::ContainerExited, "{name}");
-        assert_eq!(
-            (status.exit_code, status.reason.as_str()),
-            (code, reason),
-            "{name}"
-        );
-        runtime
-            .stop_container(&id, grace)
-            .await
-            .expect("to stop twice is to stop");
-    }
-    let nobody = "0".repeat(64);
-    runtime
-        .stop_container(&nobody, GRACE)
-        .await
-        .expect("what is gone is stopped");
-    runtime
-        .stop_pod_sandbox(&nobody)
-        .await
-        .expect("what is gone is stopped");
-    pod.remove().await;
-}
-
-pub(super) async fn to_remove_is_to_kill_first(ground: &dyn Ground) {
-    let pod = Pod::run(ground, "removes").await;
-    let runtime = ground.runtime();
-    let id = pod.start("web", &["out=up", "hang"]).await;
-    pod.says("web", "up").await;
-    runtime
-        .remove_container(&id)
-        .await
-        .expect("a running one is removed");
-    let fault = refused(
-        runtime.container_status(&id, false).await.map(|_| ()),
-        "it is gone",
-    );
-    assert!(fault.is_not_found(), "{fault}");
-    assert!(pod.log("web").contains("up"), "its log stays");
-    let made = pod
-        .create(container(ground, "made", &["hang"]))
-        .await
-        .expect("created");
-    runtime
-        .remove_container(&made)
-        .await
-        .expect("a created one is removed");
-    runtime
-        .remove_container(&id)
-        .await
-        .expect("to remove twice is to remove");
-    let last = pod.start("last", &["hang"]).await;
-    runtime
-        .remove_pod_sandbox(&pod.id)
-        .await
-        .expect("with what runs in it");
-    runtime
-        .remove_pod_sandbox(&pod.id)
-        .await
-        .expect("to remove twice is to remove");
-    let fault = refused(
-        runtime.container_status(&last, false).await.map(|_| ()),
-        "it is gone",
-    );
-    assert!(fault.is_not_found(), "{fault}");
-    let fault = refused(
-        runtime.pod_sandbox_status(&pod.id, false).await.map(|_| ()),
-        "gone",
-    );
-    assert!(fault.is_not_found(), "{fault}");
 }
 
 pub(super) async fn a_sandbox_takes_its_containers_along(ground: &dyn Ground) {
