@@ -53,6 +53,8 @@ pub struct Timing {
     pub retry: Duration,
     /// How long a writer that keeps the file open without writing is waited for.
     pub patience: Duration,
+    /// When a look that has not come back is told.
+    pub hang: Duration,
 }
 
 impl Default for Timing {
@@ -63,6 +65,7 @@ impl Default for Timing {
             rescan: Duration::from_secs(20),
             retry: Duration::from_secs(1),
             patience: Duration::from_secs(60),
+            hang: Duration::from_secs(10),
         }
     }
 }

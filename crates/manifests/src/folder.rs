@@ -26,8 +26,6 @@ use crate::{
     watch::{Placer, Watch},
 };
 
-/// When a look that has not come back is told.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the end waits for a look that hangs.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// After the store failed.
@@ -61,6 +59,9 @@ pub struct Folder<D: Decoder> {
     directory: PathBuf,
     filter: Filter,
     agent: u32,
+    hang: Duration,
+    /// [`look`], but in tests that need a file system that hangs.
+    look: Looking,
     decoder: Arc<D>,
     clock: Arc<dyn Clock>,
     kept: Kept,
@@ -73,6 +74,9 @@ pub struct Folder<D: Decoder> {
     /// A full look came back.
     renewed: bool,
 }
+
+/// How one looks.
+type Looking = Arc<dyn Fn(&Path, &Filter, Scope, Duration, u32) -> Look + Send + Sync>;
 
 type Job<T> = Option<JoinHandle<T>>;
 
@@ -115,6 +119,8 @@ impl<D: Decoder> Folder<D> {
             directory,
             filter,
             agent: settings.agent,
+            hang: settings.timing.hang,
+            look: Arc::new(look),
             decoder,
             clock,
             kept,
@@ -219,7 +225,7 @@ impl<D: Decoder> Folder<D> {
         let full = scope == Scope::All;
         let placer = self.watch.as_ref().filter(|_| full).map(Watch::placer);
         let (path, filter, agent) = (self.directory.clone(), self.filter.clone(), self.agent);
-        let clock = Arc::clone(&self.clock);
+        let (clock, look) = (Arc::clone(&self.clock), Arc::clone(&self.look));
         Some(spawn_blocking(move || {
             // Placed before the look begins, so that nothing falls between the two.
             let placed = placer.map(|placer: Placer| placer.place(&path));
@@ -233,8 +239,8 @@ impl<D: Decoder> Folder<D> {
     fn wake(&self, looking: Option<Duration>, now: Now) -> Duration {
         let due = match looking {
             None => self.machine.next(),
-            Some(began) if began + PATIENCE > now.mono => began + PATIENCE,
-            Some(_) => now.mono + PATIENCE,
+            Some(began) if began + self.hang > now.mono => began + self.hang,
+            Some(_) => now.mono + self.hang,
         };
         due.saturating_sub(now.mono)
     }
@@ -244,10 +250,10 @@ impl<D: Decoder> Folder<D> {
             return Vec::new();
         };
         let waited = self.clock.now().mono.saturating_sub(began);
-        if waited < PATIENCE {
+        if waited < self.hang {
             return Vec::new();
         }
-        self.machine.stalled(PATIENCE)
+        self.machine.stalled(self.hang)
     }
 
     fn obey(&mut self, order: Option<Order>) {

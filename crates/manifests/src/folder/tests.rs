@@ -75,6 +75,19 @@ impl Home {
     }
 }
 
+fn settings(home: &Home, path: PathBuf, rescan: Duration) -> Settings {
+    Settings {
+        path,
+        root: home.root(),
+        timing: Timing {
+            rescan,
+            retry: Duration::from_millis(200),
+            ..Timing::default()
+        },
+        agent: rustix::process::geteuid().as_raw(),
+    }
+}
+
 /// A running source.
 struct Running {
     view: watch::Receiver<Arc<View<Plain>>>,
@@ -92,18 +105,15 @@ impl Running {
 
     /// Seldom looks again by itself: what is seen before was heard.
     fn at(home: &Home, path: PathBuf, rescan: Duration) -> Self {
-        let settings = Settings {
-            path,
-            root: home.root(),
-            timing: Timing {
-                rescan,
-                retry: Duration::from_millis(200),
-                ..Timing::default()
-            },
-            agent: rustix::process::geteuid().as_raw(),
-        };
+        let settings = settings(home, path, rescan);
+        Self::of(&settings, |_| {})
+    }
+
+    fn of(settings: &Settings, change: impl FnOnce(&mut Folder<PlainDecoder>)) -> Self {
         let clock = Arc::new(SystemClock::new());
-        let (folder, damaged) = Folder::open(&settings, Arc::new(PlainDecoder), clock).unwrap();
+        let opened = Folder::open(settings, Arc::new(PlainDecoder), clock);
+        let (mut folder, damaged) = opened.unwrap();
+        change(&mut folder);
         let (publish, view) = watch::channel(Arc::new(folder.view()));
         let changes = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&changes);
@@ -275,6 +285,40 @@ async fn a_directory_or_file_that_others_can_write_changes_nothing_until_it_is_m
     running.status("a.yaml", Status::Ok).await;
     running.in_force(&["pod d/a 2"]).await;
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_system_that_hangs_is_told_and_neither_stops_the_source_nor_its_end() {
+    let home = Home::new();
+    home.write("a.yaml", "pod d/a 1");
+    let mut settings = settings(&home, home.manifests(), Duration::from_millis(300));
+    settings.timing.hang = Duration::from_millis(50);
+    let server = Arc::new(Mutex::new(()));
+    let reads = Arc::clone(&server);
+    let mut running = Running::of(&settings, |folder| {
+        let look = Arc::clone(&folder.look);
+        folder.look = Arc::new(move |path, filter, scope, started, agent| {
+            let _answers = reads.lock().unwrap();
+            look(path, filter, scope, started, agent)
+        });
+    });
+    running.in_force(&["pod d/a 1"]).await;
+    let away = server.lock().unwrap();
+    running
+        .until("a hang", |view| {
+            let why = view.trouble.as_deref().unwrap_or_default();
+            why.contains("has not answered")
+        })
+        .await;
+    running.in_force(&["pod d/a 1"]).await;
+    drop(away);
+    running
+        .until("an answer", |view| view.trouble.is_none())
+        .await;
+    let away = server.lock().unwrap();
+    running.until("a hang", |view| view.trouble.is_some()).await;
+    running.stop().await;
+    drop(away);
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+
 use super::*;
 use crate::testing::{Plain, PlainDecoder};
 
@@ -221,4 +223,49 @@ fn a_kept_body_is_in_force_until_the_server_says_otherwise() {
     assert_eq!(bench.machine.view().spared, ["d/a", "d/b"]);
     bench.body("pod d/a 1");
     assert_eq!(bench.machine.view().spared, [""; 0]);
+}
+
+fn answers() -> impl Strategy<Value = Result<Answer, String>> {
+    let body = |text: String| {
+        Ok(Answer::Body {
+            bytes: Arc::from(text.as_bytes()),
+            tag: None,
+        })
+    };
+    prop_oneof![
+        2 => Just(Err("away".to_owned())),
+        1 => Just(Ok(Answer::Unchanged)),
+        1 => Just(body(String::new())),
+        1 => Just(body("items: []".into())),
+        4 => (0..4_u8, any::<bool>()).prop_map(move |(pods, broken)| {
+            let pods = (0..=pods).map(|pod| format!("pod d/{pod} {pods}\n"));
+            let tail = if broken { "broken !" } else { "" };
+            body(pods.collect::<String>() + tail)
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_is_in_force_is_the_last_good_body_whatever_the_server_does(
+        answers in proptest::collection::vec(answers(), 1..40),
+    ) {
+        let mut bench = Bench::new();
+        let mut good = None;
+        for answer in answers {
+            if let Ok(Answer::Body { bytes, .. }) = &answer
+                && !bytes.is_empty()
+                && let Ok(list) = PlainDecoder.list("", bytes)
+            {
+                good = Some(list);
+            }
+            let changes = bench.fetched(answer);
+            let view = bench.machine.view();
+            prop_assert_eq!(view.ready, good.is_some());
+            let texts = good.iter().flatten().map(|pod| pod.text.clone());
+            prop_assert!(bench.in_force().into_iter().eq(texts));
+            let told = changes.iter().any(|change| matches!(change, Change::Removed { .. }));
+            prop_assert!(!told || view.trouble.is_none());
+        }
+    }
 }

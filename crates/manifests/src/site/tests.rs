@@ -365,6 +365,23 @@ async fn an_order_fetches_at_once() {
     running.stop().await;
 }
 
+#[tokio::test]
+async fn a_name_of_this_host_that_leads_elsewhere_is_not_asked_over_plain_http() {
+    let server = Server::start(None).await;
+    let url = format!("http://localhost:{}/", server.port);
+    let mut address = Address::parse(&url, false).unwrap();
+    // As a resolver might answer that somebody else runs.
+    address.host = "192.0.2.1".into();
+    let question = Question {
+        address: &address,
+        headers: &[],
+        tag: None,
+        trust: None,
+    };
+    let error = fetch(question).await.unwrap_err();
+    assert!(error.to_string().contains("does not lead to this host"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_that_never_answers_is_given_up_after_ten_seconds() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -125,6 +125,24 @@ fn what_a_look_saw_before_an_event_is_looked_at_again() {
 }
 
 #[test]
+fn a_close_heard_after_a_look_began_does_not_vouch_for_what_it_saw() {
+    let mut bench = Bench::new();
+    bench.pass(ms(500));
+    bench.heard(Event::Attributes("a.yaml".into()));
+    bench.now += ms(20);
+    let scope = bench.machine.wanted(bench.now()).unwrap();
+    bench.put("a.yaml", &pod("a", "half"));
+    let look = bench.take(scope);
+    bench.now += ms(1);
+    bench.heard(Event::Written("a.yaml".into()));
+    bench.rename_in("a.yaml", &pod("a", "half and half"));
+    bench.machine.observe(&look, bench.now(), &PlainDecoder);
+    assert_eq!(bench.in_force(), "");
+    bench.pass(ms(30));
+    assert_eq!(bench.in_force(), "d/a half and half");
+}
+
+#[test]
 fn a_file_torn_by_its_reading_is_read_again() {
     let mut bench = Bench::new();
     bench.entries.insert("a.yaml".into(), Entry::Torn);

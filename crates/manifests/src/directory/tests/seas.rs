@@ -30,6 +30,10 @@ enum Deed {
     Return,
     /// The queue overflows: events so far are lost.
     Overflow,
+    /// The store takes what it has not got yet.
+    Keep,
+    /// The agent is killed and starts again, after a reboot or not.
+    Restart(bool),
     Wait(u64),
 }
 
@@ -50,6 +54,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => Just(Deed::Vanish),
         1 => Just(Deed::Return),
         1 => Just(Deed::Overflow),
+        2 => Just(Deed::Keep),
+        1 => any::<bool>().prop_map(Deed::Restart),
         8 => (0_u64..600).prop_map(Deed::Wait),
         1 => (600_u64..30_000).prop_map(Deed::Wait),
     ]
@@ -66,6 +72,8 @@ struct Sea {
     mounted: bool,
     hidden: BTreeMap<OsString, Entry>,
     queue: Vec<Event>,
+    store: BTreeMap<OsString, Memory>,
+    place: Option<Identity>,
     versions: u32,
 }
 
@@ -79,6 +87,8 @@ impl Sea {
             mounted: true,
             hidden: BTreeMap::new(),
             queue: Vec::new(),
+            store: BTreeMap::new(),
+            place: None,
             versions: 0,
         }
     }
@@ -101,6 +111,8 @@ impl Sea {
                 self.queue.push(Event::Lost);
             }
             Deed::Return => self.bench.away = false,
+            Deed::Keep => self.keep(),
+            Deed::Restart(reboot) if self.writer.is_none() => self.restart(reboot),
             Deed::Unmount if here && self.writer.is_none() => {
                 self.mounted = false;
                 self.hidden = std::mem::take(&mut self.bench.entries);
@@ -114,6 +126,45 @@ impl Sea {
             _ if here => self.act_on_files(deed),
             _ => {}
         }
+    }
+
+    fn keep(&mut self) {
+        self.place = self.bench.machine.identity().or(self.place);
+        for Keep { file, manifest } in self.bench.machine.take_unkept() {
+            match manifest {
+                None => self.store.remove(&file),
+                Some(good) => self.store.insert(
+                    file.clone(),
+                    Memory {
+                        file,
+                        pod: good.name.clone(),
+                        accepted: good.accepted,
+                        bytes: Arc::clone(&good.bytes),
+                    },
+                ),
+            };
+        }
+    }
+
+    /// What was kept is in force again before anything is read.
+    fn restart(&mut self, reboot: bool) {
+        self.queue.clear();
+        let path = self.bench.machine.path().to_owned();
+        self.bench.machine = Directory::new(path, Filter::Manifests, Timing::default());
+        let before = self.place.map(|identity| Before {
+            identity,
+            same_boot: !reboot,
+        });
+        let memories = self.store.values().cloned().collect();
+        let machine = &mut self.bench.machine;
+        machine.restore(memories, before, &PlainDecoder);
+        let kept = self.store.values().map(|memory| memory.bytes.to_vec());
+        let view = self.bench.machine.view();
+        let in_force = view
+            .in_force
+            .iter()
+            .map(|good| good.pod.text.clone().into_bytes());
+        assert!(in_force.eq(kept));
     }
 
     fn act_on_files(&mut self, deed: &Deed) {
@@ -260,7 +311,7 @@ impl Sea {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(120))]
 
     #[test]
     fn in_any_sea_nothing_half_is_in_force_nothing_is_lost_and_calm_brings_the_truth(
