@@ -34,6 +34,12 @@ pub enum NamingError {
          it, or switch the suffix off"
     )]
     TooLong(PodKey),
+    /// Namespace, name and uid are the name of a directory.
+    #[error(
+        "namespace, name and uid of pod {0} are longer than 253 characters together, and its \
+         directory of logs is called after them: shorten the name"
+    )]
+    LogDirectory(PodKey),
 }
 
 const LONGEST: usize = 253;
@@ -43,7 +49,7 @@ const LONGEST: usize = 253;
 ///
 /// # Errors
 ///
-/// The name is too long with the suffix.
+/// The name is too long with the suffix, or for a directory.
 pub fn name(manifest: &Manifest, node: &Node, seen: &api::Time) -> Result<Pod, NamingError> {
     let mut key = manifest.key.clone();
     if node.suffix {
@@ -51,6 +57,9 @@ pub fn name(manifest: &Manifest, node: &Node, seen: &api::Time) -> Result<Pod, N
     }
     if key.name.len() > LONGEST {
         return Err(NamingError::TooLong(manifest.key.clone()));
+    }
+    if key.namespace.len() + key.name.len() + manifest.uid.len() > LONGEST {
+        return Err(NamingError::LogDirectory(manifest.key.clone()));
     }
     let mut pod = manifest.pod.clone();
     pod.metadata.name = Some(key.name.clone());

@@ -43,6 +43,10 @@ impl Places {
         if self.broken.is_empty() {
             return false;
         }
+        // The root around everything has no name.
+        if self.broken.contains("") {
+            return true;
+        }
         let mut path = Some(field);
         while let Some(at) = path {
             if self.broken.contains(at) {
@@ -139,6 +143,13 @@ mod tests {
         for nowhere in ["", "metadata", "kind", "]", "a]", "]]"] {
             assert_eq!(places.find(nowhere).0, Place::Nowhere, "{nowhere}");
         }
+    }
+
+    #[test]
+    fn a_broken_root_breaks_everything() {
+        let mut places = Places::default();
+        places.break_off(String::new());
+        assert!(places.is_broken("spec.containers") && places.is_broken("metadata"));
     }
 
     #[test]

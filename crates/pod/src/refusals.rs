@@ -49,8 +49,26 @@ const SAFE_SYSCTLS: [&str; 12] = [
     "net.ipv4.tcp_wmem",
 ];
 
+/// The longest uid: twice that of an API server's.
+const LONGEST_UID: usize = 72;
+
+/// Directories and control groups are called after a uid, so that `../..` must not be one.
+fn is_uid(text: &str) -> bool {
+    text.len() <= LONGEST_UID
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
 /// Reports values that no runtime makes possible here.
 pub(crate) fn check(pod: &api::Pod, report: &mut Report<'_>) {
+    if !pod.metadata.uid.as_deref().is_none_or(is_uid) {
+        report.error(
+            "metadata.uid",
+            "must be letters, digits and '-': directories are called after it",
+            "remove it to get one, or write a UUID",
+        );
+    }
     let Some(spec) = &pod.spec else { return };
     if let Some(os) = &spec.os
         && os.name != "linux"
@@ -177,6 +195,53 @@ mod tests {
     fn pod(spec: &serde_json::Value) -> api::Pod {
         let pod = serde_json::json!({"apiVersion": "v1", "kind": "Pod", "spec": spec});
         serde_json::from_value(pod).unwrap()
+    }
+
+    fn said(pod: &api::Pod) -> Vec<String> {
+        let places = crate::places::Places::default();
+        let mut report = Report::new(&places);
+        check(pod, &mut report);
+        let (errors, _) = report.finish();
+        errors.into_iter().map(|error| error.field).collect()
+    }
+
+    #[test]
+    fn a_uid_that_leads_out_of_its_directory_is_refused() {
+        let with = |uid: &str| {
+            let mut pod = pod(&serde_json::json!({}));
+            pod.metadata.uid = Some(uid.to_owned());
+            said(&pod)
+        };
+        for uid in ["", "12345", "6f1c1a52-2f53-4a44-9d43-6a1d8e3f7b10", "0aB"] {
+            assert_eq!(with(uid), [""; 0], "{uid}");
+        }
+        for uid in [
+            "..",
+            "../../etc",
+            "a/b",
+            "a b",
+            "a_b",
+            "a\0",
+            "é",
+            &"a".repeat(73),
+        ] {
+            assert_eq!(with(uid), ["metadata.uid"], "{uid}");
+        }
+    }
+
+    #[test]
+    fn values_that_no_runtime_makes_possible_are_refused() {
+        let pod = pod(&serde_json::json!({
+            "os": {"name": "windows"},
+            "volumes": [
+                {"name": "a", "emptyDir": {"medium": "Memory"}},
+                {"name": "b", "emptyDir": {"medium": "HugePages-2Mi"}},
+            ],
+        }));
+        assert_eq!(
+            said(&pod),
+            ["spec.os.name", "spec.volumes[1].emptyDir.medium"]
+        );
     }
 
     fn demanding() -> api::Pod {

@@ -102,7 +102,11 @@ fn a_name_that_becomes_too_long_is_an_error_that_says_what_to_do() {
             .starts_with("the name of pod default/web with")
     );
     assert!(name(&manifest, &node(&long, false), &seen()).is_ok());
-    assert!(name(&manifest, &node(&long[..249], true), &seen()).is_ok());
+    let failed = name(&manifest, &node(&long[..249], true), &seen()).unwrap_err();
+    assert_eq!(failed, NamingError::LogDirectory(manifest.key.clone()));
+    // default, web, a hyphen and 32 digits leave 210.
+    assert!(name(&manifest, &node(&long[..211], true), &seen()).is_err());
+    assert!(name(&manifest, &node(&long[..210], true), &seen()).is_ok());
 }
 
 proptest! {
