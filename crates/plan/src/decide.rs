@@ -28,6 +28,9 @@ pub fn decide(facts: Facts<'_>, memory: &mut Remembered) -> Decision {
         return desk.out;
     }
     desk.memory.prune(facts.seen);
+    if !desk.out.alive {
+        desk.memory.kept.ports.clear();
+    }
     match (facts.stop, facts.wanted) {
         (Stop::Now { grace }, wanted) => desk.stop(wanted, grace),
         (Stop::Hold, _) => {
@@ -178,12 +181,13 @@ impl<'a> Desk<'a> {
         self.memory.begin_anew();
         if let Some(newest) = newest {
             let notes = self.memory.notes(&newest.id);
-            notes.ending.get_or_insert_with(|| Ending {
+            let ending = notes.ending.get_or_insert_with(|| Ending {
                 cause: Cause::RestartRequested,
                 left: newest.grace.unwrap_or(GRACE),
                 deadline: None,
                 pre_stopped: std::collections::BTreeSet::new(),
             });
+            ending.cause = Cause::RestartRequested;
         }
     }
 
@@ -208,6 +212,7 @@ impl<'a> Desk<'a> {
         };
         if let Some(sandbox) = newest.filter(fit) {
             self.memory.gate_passed = false;
+            self.memory.kept.ports.clone_from(&wanted.host_ports);
             self.memory.kept.version.terminal = self.inside(sandbox, wanted);
             self.out.ready = self.pod_ready(sandbox, wanted);
             return;

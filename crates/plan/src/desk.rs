@@ -68,6 +68,8 @@ pub struct Facts<'a> {
     pub runtime: Runtime,
     /// Which of the wanted version's gates are shut, in words.
     pub shut: &'a [String],
+    /// Which ports of the node that it wants other pods still hold, in words.
+    pub taken: &'a [String],
     /// Whether everything is to stop.
     pub stop: Stop,
     /// Whether a kubelet's sandboxes of this name are to be stopped.
@@ -97,6 +99,8 @@ pub enum Why {
     Cleaning,
     /// Gates are shut, in words.
     Gate(Vec<String>),
+    /// Other pods still hold ports of the node, in words.
+    PortTaken(Vec<String>),
     /// An order is under way.
     Working,
     /// The sandbox could not be made.

@@ -29,6 +29,6 @@ pub use planner::{Plan, Planner, Settings};
 pub use seen::{ContainerState, Exit, Owner, Seen, SeenContainer, SeenSandbox};
 pub use slot::View;
 pub use wanted::{
-    AtLimit, ExitAction, ExitRule, Features, Gates, Kind, PodKey, RestartPolicy, Wanted,
+    AtLimit, ExitAction, ExitRule, Features, Gates, HostPort, Kind, PodKey, RestartPolicy, Wanted,
     WantedContainer,
 };

@@ -9,7 +9,7 @@ use crate::{
     action::{Cause, Failure},
     retries::{Crashes, Retries},
     seen::Seen,
-    wanted::Wanted,
+    wanted::{HostPort, Wanted},
 };
 
 /// How a pod ended for good.
@@ -123,6 +123,8 @@ pub struct Persisted {
     pub(crate) verdicts: BTreeMap<String, Verdict>,
     /// Uids that had their manifest taken away and whose directories are still there.
     pub(crate) unclean: BTreeSet<String>,
+    /// Ports of the node that what is alive has taken.
+    pub(crate) ports: Vec<HostPort>,
 }
 
 /// A request to restart that has not been served.

@@ -60,6 +60,10 @@ impl Desk<'_> {
         if self.blocked || !self.gates_open(wanted) {
             return;
         }
+        if !self.facts.taken.is_empty() {
+            self.wait(None, Why::PortTaken(self.facts.taken.to_vec()), None);
+            return;
+        }
         if !wanted.host_network && self.facts.runtime != (Runtime::Up { network: true }) {
             self.wait(None, Why::NetworkNotReady, None);
             return;
@@ -79,6 +83,7 @@ impl Desk<'_> {
             .max();
         let floor = self.memory.floors.get("").copied();
         self.memory.kept.version.opened = true;
+        self.memory.kept.ports.clone_from(&wanted.host_ports);
         self.give(Action::CreateSandbox {
             uid: wanted.uid.clone(),
             revision: wanted.revision.clone(),

@@ -14,7 +14,7 @@ use crate::{
     outcome,
     retries::{Retries, Subject},
     seen::Seen,
-    slot::{Slot, View},
+    slot::{Port, Slot, View},
     wanted::{PodKey, Wanted},
 };
 
@@ -56,6 +56,8 @@ pub struct Planner {
     /// Who waits for a path.
     pub(crate) by_path: BTreeMap<String, BTreeSet<PodKey>>,
     pub(crate) paths: BTreeSet<String>,
+    /// Who holds or wants a port of the node.
+    pub(crate) claims: BTreeMap<Port, BTreeSet<PodKey>>,
     pub(crate) stopping: Option<Option<Duration>>,
     pub(crate) turn: Option<i32>,
     pub(crate) strays: BTreeSet<String>,
@@ -73,11 +75,12 @@ impl Planner {
     /// as down until [`Planner::runtime`] says otherwise.
     #[must_use]
     pub fn new(settings: Settings, kept: BTreeMap<PodKey, Persisted>) -> Self {
-        let slots = kept
+        let slots: BTreeMap<PodKey, Slot> = kept
             .into_iter()
             .map(|(key, kept)| (key, Slot::restored(kept)))
             .collect();
-        Self {
+        let known: Vec<PodKey> = slots.keys().cloned().collect();
+        let mut planner = Self {
             settings,
             runtime: Runtime::Down,
             sources: BTreeMap::new(),
@@ -88,6 +91,7 @@ impl Planner {
             dependants: BTreeMap::new(),
             by_path: BTreeMap::new(),
             paths: BTreeSet::new(),
+            claims: BTreeMap::new(),
             stopping: None,
             turn: None,
             strays: BTreeSet::new(),
@@ -97,6 +101,26 @@ impl Planner {
             last_order: 0,
             reports: 0,
             work: 0,
+        };
+        for key in known {
+            planner.claim(&key);
+        }
+        planner
+    }
+
+    /// Brings the index of ports up to date with what a pod holds and wants.
+    pub(crate) fn claim(&mut self, key: &PodKey) {
+        let Some(slot) = self.slots.get_mut(key) else {
+            return;
+        };
+        let now = slot.claims();
+        let before = std::mem::replace(&mut slot.claimed, now.clone());
+        for port in before.difference(&now) {
+            leave(&mut self.claims, port, key);
+        }
+        for port in now.difference(&before) {
+            let claimants = self.claims.entry(port.clone()).or_default();
+            claimants.insert(key.clone());
         }
     }
 
@@ -326,7 +350,7 @@ impl Planner {
 }
 
 /// Takes a name out of those that wait for something.
-fn leave<K: Ord>(index: &mut BTreeMap<K, BTreeSet<PodKey>>, what: &K, key: &PodKey) {
+pub(crate) fn leave<K: Ord>(index: &mut BTreeMap<K, BTreeSet<PodKey>>, what: &K, key: &PodKey) {
     if let Some(waiting) = index.get_mut(what) {
         waiting.remove(key);
         if waiting.is_empty() {

@@ -8,11 +8,11 @@ use crate::{
     decide::decide,
     desk::{Decision, Facts, Flight, Runtime, Stop},
     outcome,
-    planner::{Plan, Planner},
+    planner::{Plan, Planner, leave},
     retries::Subject,
     seen::Seen,
-    slot::Slot,
-    wanted::PodKey,
+    slot::{Slot, ports},
+    wanted::{HostPort, PodKey},
 };
 
 impl Planner {
@@ -30,6 +30,7 @@ impl Planner {
         loop {
             while let Some(key) = self.dirty.pop_first() {
                 self.plan_one(&key, now, &mut plan);
+                self.note_changes(&key, &mut plan);
             }
             if !self.next_group() {
                 break;
@@ -41,6 +42,16 @@ impl Planner {
         plan
     }
 
+    /// Says what is to be written down: decisions, outcomes and verdicts all change it.
+    fn note_changes(&mut self, key: &PodKey, plan: &mut Plan) {
+        if let Some(slot) = self.slots.get_mut(key)
+            && slot.written != slot.memory.kept
+        {
+            slot.written = slot.memory.kept.clone();
+            plan.changed.insert(key.clone());
+        }
+    }
+
     fn plan_one(&mut self, key: &PodKey, now: Duration, plan: &mut Plan) {
         let Some(slot) = self.slots.get(key) else {
             return;
@@ -50,7 +61,7 @@ impl Planner {
             return;
         }
         self.stale.remove(key);
-        let shut = self.shut(slot);
+        let (shut, taken) = (self.shut(slot), self.taken(key, slot));
         let (gone, stop) = (self.gone(slot), self.stop_of(slot));
         let Some(slot) = self.slots.get_mut(key) else {
             return;
@@ -71,16 +82,14 @@ impl Planner {
             flights: &slot.flights,
             runtime: self.runtime,
             shut: &shut,
+            taken: &taken,
             stop,
             take_over: self.settings.take_over,
             now,
             boot: &self.settings.boot,
         };
-        let before = slot.memory.kept.clone();
+        let before = slot.memory.kept.ports.clone();
         let mut decision = decide(facts, &mut slot.memory);
-        if slot.memory.kept != before {
-            plan.changed.insert(key.clone());
-        }
         let was_ready = slot.ready;
         if let Some(wake) = slot.wake {
             self.timers.remove(&(wake, key.clone()));
@@ -95,9 +104,21 @@ impl Planner {
             self.dirty.extend(waiting.iter().cloned());
         }
         self.order(key, decision, now, plan);
+        self.claim(key);
+        let held = self.slots.get(key).map(|slot| &slot.memory.kept.ports);
+        if held != Some(&before) {
+            // Somebody may wait for what was let go.
+            let others = ports(&before).filter_map(|port| self.claims.get(&port));
+            let others = others.flatten().filter(|other| *other != key);
+            self.dirty.extend(others.cloned());
+        }
         let over = self.slots.get(key).is_some_and(Slot::empty);
         if over && gone && self.runtime != Runtime::Down {
-            self.slots.remove(key);
+            if let Some(slot) = self.slots.remove(key) {
+                for port in &slot.claimed {
+                    leave(&mut self.claims, port, key);
+                }
+            }
             plan.changed.insert(key.clone());
         }
     }
@@ -148,6 +169,26 @@ impl Planner {
         pods.map(|pod| format!("pod {pod} to be ready"))
             .chain(paths.map(|path| format!("path {path} to exist")))
             .collect()
+    }
+
+    /// The ports of the node that a pod wants and another one holds, in words.
+    fn taken(&self, key: &PodKey, slot: &Slot) -> Vec<String> {
+        let mut taken = Vec::new();
+        for port in slot.wanted.iter().flat_map(|wanted| &wanted.host_ports) {
+            let claimants = self.claims.get(&(port.port, port.protocol.clone()));
+            for other in claimants
+                .into_iter()
+                .flatten()
+                .filter(|other| *other != key)
+            {
+                let held = self.slots.get(other).map(|other| &other.memory.kept.ports);
+                if held.is_some_and(|held| held.iter().any(|held| held.overlaps(port))) {
+                    let HostPort { port, protocol, .. } = port;
+                    taken.push(format!("port {port}/{protocol}, held by pod {other}"));
+                }
+            }
+        }
+        taken
     }
 
     /// Whether what nobody wants is certain to be wanted no more.

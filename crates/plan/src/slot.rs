@@ -1,13 +1,13 @@
 //! One pod name in the planner's register.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crate::{
     action::{Action, Cause},
     desk::{Decision, Flight, Wait},
     memory::{Persisted, Remembered, Terminal, Verdict},
     seen::{Seen, SeenSandbox},
-    wanted::Wanted,
+    wanted::{HostPort, Wanted},
 };
 
 /// What is known and under way for one name.
@@ -21,16 +21,37 @@ pub(crate) struct Slot {
     pub(crate) seen_at: u64,
     pub(crate) needs: u64,
     pub(crate) memory: Remembered,
+    /// What the agent was last told to write down.
+    pub(crate) written: Persisted,
     pub(crate) flights: Vec<Flight>,
     pub(crate) waits: Vec<Wait>,
     pub(crate) wake: Option<Duration>,
     pub(crate) ready: bool,
     pub(crate) alive: bool,
+    /// Under which ports it stands in the planner's index.
+    pub(crate) claimed: BTreeSet<Port>,
+}
+
+/// Number and protocol.
+pub(crate) type Port = (u16, String);
+
+pub(crate) fn ports(all: &[HostPort]) -> impl Iterator<Item = Port> + '_ {
+    all.iter().map(|port| (port.port, port.protocol.clone()))
 }
 
 impl Slot {
+    /// Ports that it holds or wants.
+    pub(crate) fn claims(&self) -> BTreeSet<Port> {
+        let wanted = self
+            .wanted
+            .iter()
+            .flat_map(|wanted| ports(&wanted.host_ports));
+        wanted.chain(ports(&self.memory.kept.ports)).collect()
+    }
+
     pub(crate) fn restored(kept: Persisted) -> Self {
         Self {
+            written: kept.clone(),
             memory: Remembered::restored(kept),
             ..Self::default()
         }

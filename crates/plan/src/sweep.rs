@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    action::Action,
+    action::{Action, Cause},
     desk::{Desk, Why},
     retries::Subject,
     seen::{ContainerState, SeenContainer, SeenSandbox},
@@ -87,12 +87,34 @@ impl Desk<'_> {
         );
     }
 
+    /// Whether the wanted version runs although its directories were to be removed first. One
+    /// that was ordered before its manifest went away and came back, and that has nothing in it
+    /// yet, goes with the directories instead.
+    fn begun_already(&mut self, wanted: &Wanted) -> bool {
+        let newest = self.facts.seen.newest(&wanted.uid, &wanted.revision);
+        let Some(newest) = newest.filter(|newest| newest.alive()) else {
+            return false;
+        };
+        if self.memory.ending(&newest.id).is_some() {
+            return false;
+        }
+        if newest.containers.is_empty() {
+            self.end(newest, Cause::Edited, wanted.grace);
+            self.memory.kept.unclean.insert(wanted.uid.clone());
+        }
+        !newest.containers.is_empty()
+    }
+
     /// Removes the directories of uids that lost their manifest, once nothing of theirs is in
     /// the runtime. A version that is to start with such a uid waits for it.
     pub(crate) fn clean(&mut self, wanted: Option<&Wanted>) {
         for uid in self.memory.kept.unclean.clone() {
             let mine = wanted.filter(|wanted| wanted.uid == uid);
-            if mine.is_some() {
+            if let Some(wanted) = mine {
+                if self.begun_already(wanted) {
+                    self.memory.kept.unclean.remove(&uid);
+                    continue;
+                }
                 self.blocked = true;
                 self.wait(None, Why::Cleaning, None);
             }

@@ -1,6 +1,6 @@
 //! What a manifest asks for, reduced to what decisions need.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 /// Namespace and full name of a pod. At any time at most one pod of a key runs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +43,8 @@ pub struct Wanted {
     pub restart: RestartPolicy,
     /// Shares the node's network: needs neither an address nor a working network.
     pub host_network: bool,
+    /// Ports of the node that it takes; two pods that take the same one never live together.
+    pub host_ports: Vec<HostPort>,
     /// How long its containers have to stop.
     pub grace: Duration,
     /// `stop-all` goes from the lowest to the highest.
@@ -75,6 +77,28 @@ impl Wanted {
     #[must_use]
     pub fn each_boot(&self) -> bool {
         self.once_per_boot || self.restart == RestartPolicy::Never
+    }
+}
+
+/// A port of the node.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct HostPort {
+    /// On this address of the node; `None` is every address.
+    pub ip: Option<IpAddr>,
+    /// The number.
+    pub port: u16,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: String,
+}
+
+impl HostPort {
+    /// Whether two pods could not both have theirs.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let any = |ip: Option<IpAddr>| ip.is_none_or(|ip| ip.is_unspecified());
+        self.port == other.port
+            && self.protocol == other.protocol
+            && (any(self.ip) || any(other.ip) || self.ip == other.ip)
     }
 }
 

@@ -155,6 +155,7 @@ fn words(view: View<'_>, phase: &str) -> (Option<String>, Option<String>) {
                     "NameInUse",
                     format!("a pod of this name runs that belongs to {who}"),
                 ),
+                Why::PortTaken(ports) => ("HostPortInUse", ports.join("; ")),
                 Why::NetworkNotReady => (
                     "NetworkNotReady",
                     "the runtime cannot give pods a network of their own".to_owned(),

@@ -54,6 +54,7 @@ impl Stage {
             source: "file".into(),
             restart,
             host_network: false,
+            host_ports: Vec::new(),
             grace: Duration::from_secs(30),
             priority: 0,
             active_deadline: None,

@@ -49,6 +49,7 @@ pub(crate) fn pod(restart: RestartPolicy, containers: &[&str]) -> Wanted {
         source: "file".into(),
         restart,
         host_network: false,
+        host_ports: Vec::new(),
         grace: seconds(30),
         priority: 0,
         active_deadline: None,

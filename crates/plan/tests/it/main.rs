@@ -10,6 +10,7 @@
 mod build;
 mod cost;
 mod lives;
+mod ports;
 mod situation;
 mod storm;
 mod sync;

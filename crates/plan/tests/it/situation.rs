@@ -79,6 +79,7 @@ impl Situation {
             flights: &self.flights,
             runtime: self.runtime,
             shut: &self.shut,
+            taken: &[],
             stop: self.stop,
             take_over: self.take_over,
             now: self.now,

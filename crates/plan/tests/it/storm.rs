@@ -1,6 +1,6 @@
 //! Random weather over a small world, and what must hold after every step and once it is calm.
 
-use plan::{AtLimit, Kind, Owner, PodKey, RestartPolicy, Wanted};
+use plan::{AtLimit, HostPort, Kind, Owner, PodKey, RestartPolicy, Wanted};
 use proptest::prelude::*;
 
 use crate::{
@@ -101,6 +101,13 @@ fn shaped(name: &str, shape: usize, revision: u8) -> Wanted {
         wanted.revision.clone()
     };
     wanted.host_network = shape == 1;
+    if shape == 1 {
+        wanted.host_ports = vec![HostPort {
+            ip: None,
+            port: 80,
+            protocol: "TCP".into(),
+        }];
+    }
     wanted.once_per_boot = shape == 5 && revision == 1;
     if shape == 6 {
         wanted.gates.paths = vec!["/ready".into()];
@@ -214,6 +221,10 @@ fn as_wanted(world: &World) {
             assert!(alive.is_empty(), "{} ended and runs", pod.key);
             continue;
         }
+        let port_taken = |wait: &plan::Wait| matches!(wait.why, plan::Why::PortTaken(_));
+        if alive.is_empty() && view.waits().iter().any(port_taken) {
+            continue;
+        }
         let ready = |pod: &PodKey| world.planner.view(pod).is_some_and(|view| view.ready());
         if !pod.gates.pods.iter().all(ready) && alive.is_empty() {
             continue;
@@ -232,9 +243,10 @@ fn as_wanted(world: &World) {
                 || container.restart == RestartPolicy::OnFailure;
             assert!(
                 runs || may_end,
-                "{}: {} does not run",
+                "{}: {} does not run: {:?}",
                 pod.key,
-                container.name
+                container.name,
+                view
             );
         }
         for container in pod.containers() {

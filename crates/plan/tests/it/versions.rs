@@ -352,6 +352,29 @@ fn directories_that_no_pod_knows_are_removed_once_everything_is_known() {
 }
 
 #[test]
+fn verdicts_are_to_be_written_down_like_decisions_also_while_the_runtime_is_down() {
+    let mut planner = planner(false);
+    planner.want(Arc::new(pod(Always, &["a"])));
+    let see = |planner: &mut Planner, sandboxes: Vec<SeenSandbox>| {
+        let seen = Seen {
+            sandboxes,
+            ..Seen::default()
+        };
+        planner.see(planner.ticket(), &key("web"), seen);
+    };
+    see(&mut planner, vec![running_pod()]);
+    assert!(!planner.plan(seconds(1)).changed.is_empty());
+    assert!(planner.plan(seconds(2)).changed.is_empty());
+    let ready = plan::Verdict {
+        ready: true,
+        ..plan::Verdict::default()
+    };
+    planner.runtime(Runtime::Down);
+    planner.verdict(&key("web"), "a0", ready);
+    assert_eq!(planner.plan(seconds(3)).changed, [key("web")].into());
+}
+
+#[test]
 fn a_name_of_which_nothing_is_left_is_forgotten_also_on_disk() {
     let mut planner = planner(false);
     planner.want(Arc::new(pod(Always, &["a"])));

@@ -81,6 +81,8 @@ pub(crate) struct World {
     dirs: BTreeSet<String>,
     ledger: Ledger,
     serial: u32,
+    /// What happens now was given up on long ago, and nobody could have reckoned with it.
+    too_late: bool,
 }
 
 fn settings(boot: u32) -> Settings {
@@ -110,6 +112,7 @@ impl World {
             dirs: BTreeSet::new(),
             ledger: Ledger::default(),
             serial: 0,
+            too_late: false,
         };
         world.start_agent();
         world
@@ -363,7 +366,9 @@ impl World {
     pub(crate) fn late_effects(&mut self) {
         for order in std::mem::take(&mut self.late) {
             if self.up {
+                self.too_late = true;
                 self.effect(&order);
+                self.too_late = false;
                 self.ledger.late.insert(format!("s{}", self.serial));
             }
         }
@@ -438,8 +443,10 @@ impl World {
             if kind == Some(Kind::Init) {
                 let at = self.running().iter().position(|(_, other)| *other == id);
                 self.exit(at.unwrap_or_default(), 0);
-            } else if !self.ledger.bad_verdicts.contains(&id) {
-                self.judge_container(&key, &id, true);
+            } else {
+                // A probe that failed fails again, also when an agent forgot.
+                let good = !self.ledger.bad_verdicts.contains(&id);
+                self.judge_container(&key, &id, good);
             }
         }
     }

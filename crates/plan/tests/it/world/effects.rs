@@ -69,6 +69,7 @@ impl World {
             return failed(FailureClass::NameReserved);
         }
         let wanted = &self.versions[&(uid.clone(), revision.clone())];
+        self.judge_ports(key, wanted);
         self.serial += 1;
         let id = format!("s{}", self.serial);
         self.ledger.born.insert(id.clone(), taken.born);

@@ -48,6 +48,19 @@ impl World {
         }
     }
 
+    /// No two pods that live have a port of the node in common.
+    pub(super) fn judge_ports(&self, key: &PodKey, wanted: &Wanted) {
+        for (other, seen) in self.boxes.iter().filter(|(_, seen)| seen.alive()) {
+            let version = (seen.uid.clone(), seen.revision.clone());
+            let theirs = self.versions.get(&version);
+            let theirs = theirs.into_iter().flat_map(|theirs| &theirs.host_ports);
+            let mut both = theirs.flat_map(|port| wanted.host_ports.iter().map(move |p| (port, p)));
+            let meet = other != key && both.any(|(theirs, own)| theirs.overlaps(own));
+            let late = self.too_late || self.ledger.late.contains(&seen.id);
+            assert!(late || !meet, "{key} took a port that {other} holds");
+        }
+    }
+
     /// Whether an order may be given at all.
     pub(super) fn judge(&self, order: &Order) {
         let Some(key) = &order.key else { return };
