@@ -331,3 +331,6 @@ fn anything(node: &Node) -> Value {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;
