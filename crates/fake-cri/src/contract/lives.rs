@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cri::{
     Fault,
-    v1::{ContainerState, LinuxContainerResources},
+    v1::{ContainerState, ExecRequest, LinuxContainerResources},
 };
 
 use tokio::time::timeout;
@@ -138,7 +138,20 @@ pub(super) async fn a_command_inside_has_its_own_outcome(ground: &dyn Ground) {
     );
     assert!(matches!(fault.fault, Fault::Refused { .. }), "{fault}");
     assert_eq!(pod.state(&id).await, ContainerState::ContainerRunning);
+    let streamed = ExecRequest {
+        container_id: id.clone(),
+        cmd: words(&["/workload"]),
+        stdout: true,
+        ..ExecRequest::default()
+    };
+    let url = runtime
+        .exec(streamed.clone())
+        .await
+        .expect("a place for streams");
+    assert!(url.starts_with("http://"), "{url}");
     runtime.stop_container(&id, GRACE).await.expect("it stops");
+    let fault = refused(runtime.exec(streamed).await, "streams of what has ended");
+    assert!(matches!(fault.fault, Fault::Refused { .. }), "{fault}");
     let fault = refused(
         runtime.exec_sync(&id, &words(&["/workload"]), second).await,
         "ended",

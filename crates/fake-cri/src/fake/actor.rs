@@ -162,6 +162,12 @@ impl Actor {
         }
     }
 
+    /// Whether nothing will happen any more unless somebody does something.
+    pub(super) fn is_idle(&self) -> bool {
+        let waits = matches!(self.steps.get(self.next), Some(Step::Hang | Step::Fifo(_)));
+        waits && self.doom.is_none()
+    }
+
     /// When it will end, if that is sure.
     pub(super) fn doomed(&self) -> Option<Ending> {
         self.doom

@@ -23,6 +23,8 @@ pub(super) struct World {
     pub(super) images: Images,
     /// Names that are taken, and by whom.
     names: BTreeMap<String, String>,
+    /// Containers in which something will happen by itself. Of thousands, most only wait.
+    busy: BTreeSet<String>,
     born: u64,
     pub(super) has_events: bool,
     pub(super) has_logs: bool,
@@ -40,6 +42,7 @@ impl World {
             tenants: BTreeMap::new(),
             images: Images::default(),
             names: BTreeMap::new(),
+            busy: BTreeSet::new(),
             born: 0,
             has_events: false,
             has_logs: true,
@@ -53,20 +56,27 @@ impl World {
     pub(super) fn catch_up(&mut self) {
         let now = self.stamps.now();
         let mut ended = Vec::new();
-        for (id, tenant) in &mut self.tenants {
-            let Some(actor) = tenant.actor.as_mut() else {
+        let mut idle = Vec::new();
+        for id in &self.busy {
+            let tenant = self.tenants.get_mut(id);
+            let Some((tenant, actor)) = tenant.and_then(Tenant::acting) else {
+                idle.push(id.clone());
                 continue;
             };
             let ending = actor.play_until(now);
-            let said = actor.take_said();
-            if let Some(log) = tenant.log.as_mut() {
-                for said in said {
+            for said in actor.take_said() {
+                if let Some(log) = tenant.as_mut() {
                     log.write(self.stamps.at(said.at), said.stream, &said.text);
                 }
             }
-            if let Some(ending) = ending {
-                ended.push((id.clone(), ending));
+            match ending {
+                Some(ending) => ended.push((id.clone(), ending)),
+                None if actor.is_idle() => idle.push(id.clone()),
+                None => {}
             }
+        }
+        for id in idle {
+            self.busy.remove(&id);
         }
         for (id, ending) in ended {
             self.bury(&id, ending);
@@ -78,6 +88,7 @@ impl World {
         self.rooms.clear();
         self.tenants.clear();
         self.names.clear();
+        self.busy.clear();
     }
 
     /// Nothing runs any more, and nobody saw it end.

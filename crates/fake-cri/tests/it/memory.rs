@@ -1,6 +1,6 @@
 //! The fake by itself.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Duration};
 
 use cri::{
     Call, Fault, Runtime,
@@ -350,4 +350,28 @@ async fn an_image_comes_from_the_registry_while_that_is_up() {
     fake.set_registry_down(false);
     let id = fake.pull_image(&pinned, None).await.unwrap();
     assert_eq!(fake.image_status(name).await.unwrap().unwrap().id, id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_pods_are_no_burden() {
+    let fake = ready().without_logs();
+    let mut pods = VecDeque::new();
+    for number in 0..1000 {
+        let sandbox = pod(&fake, &format!("p{number}")).await;
+        container(&fake, &sandbox, &["hang"]).await;
+        pods.push_back(sandbox);
+    }
+    let began = std::time::Instant::now();
+    for number in 1000..3000 {
+        let old = pods.pop_front().unwrap();
+        fake.stop_pod_sandbox(&old).await.unwrap();
+        fake.remove_pod_sandbox(&old).await.unwrap();
+        let sandbox = pod(&fake, &format!("p{number}")).await;
+        container(&fake, &sandbox, &["hang"]).await;
+        pods.push_back(sandbox);
+    }
+    // Half a second on a quiet machine; ten times that if every pod looked at every other.
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!(fake.list_containers(None).await.unwrap().len(), 1000);
+    assert_eq!(fake.list_pod_sandbox(None).await.unwrap().len(), 1000);
 }

@@ -18,6 +18,8 @@ use crate::fake::{
 /// A sandbox.
 pub(in crate::fake) struct Room {
     pub(in crate::fake) config: PodSandboxConfig,
+    /// The name that it takes.
+    name: String,
     handler: String,
     created_at: i64,
     pub(in crate::fake) is_ready: bool,
@@ -62,6 +64,7 @@ impl World {
         };
         let room = Room {
             config,
+            name: name.clone(),
             handler: request.runtime_handler,
             created_at: self.stamps.at(self.stamps.now()),
             is_ready: true,
@@ -86,8 +89,8 @@ impl World {
         for tenant in self.tenants_of(id) {
             self.remove_tenant(&tenant);
         }
-        if self.rooms.remove(id).is_some() {
-            self.names.retain(|_, holder| holder != id);
+        if let Some(room) = self.rooms.remove(id) {
+            self.names.remove(&room.name);
             self.happened(id, ContainerEventType::ContainerDeletedEvent);
         }
     }

@@ -23,6 +23,8 @@ const UNSTARTABLE: i32 = 128;
 /// A container.
 pub(in crate::fake) struct Tenant {
     pub(in crate::fake) room: String,
+    /// The name that it takes.
+    name: String,
     pub(super) config: ContainerConfig,
     pub(super) image_id: String,
     pub(super) image_ref: String,
@@ -94,6 +96,7 @@ impl World {
         let id = self.new_id();
         let tenant = Tenant {
             room: room_id,
+            name: name.clone(),
             config,
             image_id,
             image_ref,
@@ -164,6 +167,7 @@ impl World {
             memory,
             now,
         ));
+        self.busy.insert(id.to_owned());
         self.happened(id, ContainerEventType::ContainerStartedEvent);
         self.catch_up();
         Ok(())
@@ -183,6 +187,7 @@ impl World {
             out_of_memory: false,
         };
         let own = actor.doomed().filter(|doom| doom.at <= kill.at);
+        self.busy.insert(id.to_owned());
         Some(own.unwrap_or(kill))
     }
 
@@ -205,8 +210,8 @@ impl World {
 
     pub(in crate::fake) fn remove_tenant(&mut self, id: &str) {
         self.kill(id, KILLED);
-        if self.tenants.remove(id).is_some() {
-            self.names.retain(|_, holder| holder != id);
+        if let Some(tenant) = self.tenants.remove(id) {
+            self.names.remove(&tenant.name);
             self.happened(id, ContainerEventType::ContainerDeletedEvent);
         }
     }
@@ -291,6 +296,11 @@ impl World {
 }
 
 impl Tenant {
+    /// Its log and its program, where that runs.
+    pub(super) fn acting(&mut self) -> Option<(&mut Option<Log>, &mut Actor)> {
+        Some((&mut self.log, self.actor.as_mut()?))
+    }
+
     pub(super) fn state(&self) -> ContainerState {
         match (&self.actor, self.finished_at) {
             (Some(_), _) => ContainerState::ContainerRunning,
