@@ -293,17 +293,17 @@ async fn a_file_system_that_hangs_is_told_and_neither_stops_the_source_nor_its_e
     home.write("a.yaml", "pod d/a 1");
     let mut settings = settings(&home, home.manifests(), Duration::from_millis(300));
     settings.timing.hang = Duration::from_millis(50);
-    let server = Arc::new(Mutex::new(()));
+    let server = Arc::new(tokio::sync::Mutex::new(()));
     let reads = Arc::clone(&server);
     let mut running = Running::of(&settings, |folder| {
         let look = Arc::clone(&folder.look);
         folder.look = Arc::new(move |path, filter, scope, started, agent| {
-            let _answers = reads.lock().unwrap();
+            let _answers = reads.blocking_lock();
             look(path, filter, scope, started, agent)
         });
     });
     running.in_force(&["pod d/a 1"]).await;
-    let away = server.lock().unwrap();
+    let away = server.lock().await;
     running
         .until("a hang", |view| {
             let why = view.trouble.as_deref().unwrap_or_default();
@@ -315,7 +315,7 @@ async fn a_file_system_that_hangs_is_told_and_neither_stops_the_source_nor_its_e
     running
         .until("an answer", |view| view.trouble.is_none())
         .await;
-    let away = server.lock().unwrap();
+    let away = server.lock().await;
     running.until("a hang", |view| view.trouble.is_some()).await;
     running.stop().await;
     drop(away);
