@@ -194,12 +194,13 @@ impl Planner {
             return;
         }
         let slot = self.slots.entry(key.clone()).or_default();
-        if ticket < slot.needs {
+        if ticket < slot.needs.max(slot.seen_at) {
             return;
         }
-        if slot.seen_at < ticket || slot.seen.as_ref() != Some(&seen) {
+        let news = !slot.fresh() || slot.seen.as_ref() != Some(&seen);
+        slot.seen_at = ticket;
+        if news {
             slot.seen = Some(seen);
-            slot.seen_at = ticket;
             self.dirty.insert(key.clone());
         }
     }

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use plan::{Action, Planner, RestartPolicy, Runtime, Settings, Wanted};
+use plan::{Action, Outcome, Planner, PodKey, RestartPolicy, Runtime, Seen, Settings, Wanted};
 
-use crate::build::{key, pod, seconds};
+use crate::build::{key, of, pod, running, sandbox, seconds, seen};
 
 fn version(name: &str, revision: u32) -> Arc<Wanted> {
     let mut wanted = pod(RestartPolicy::Always, &["i1", "a", "b"]);
@@ -46,5 +46,55 @@ fn ten_thousand_edits_of_a_thousand_pods_cost_what_ten_thousand_edits_of_one_pod
     assert!(
         planner.views().count() == 1000,
         "the register does not grow"
+    );
+}
+
+#[test]
+fn a_list_that_says_nothing_new_costs_nothing_and_news_cost_their_own_pod() {
+    let settings = Settings {
+        boot: "boot".into(),
+        take_over: false,
+    };
+    let mut planner = Planner::new(settings, BTreeMap::new());
+    planner.runtime(Runtime::Up { network: true });
+    planner.source("file", true);
+    let mut list: BTreeMap<PodKey, Seen> = BTreeMap::new();
+    for pod in 0..1000 {
+        let wanted = version(&format!("pod{pod}"), 0);
+        let containers = vec![
+            seen(&format!("a{pod}"), "a", 0, running()),
+            seen(&format!("b{pod}"), "b", 0, running()),
+        ];
+        let made = of(
+            sandbox(&format!("s{pod}"), 0, containers),
+            &wanted.uid,
+            &wanted.revision,
+        );
+        let sandboxes = vec![made];
+        list.insert(
+            wanted.key.clone(),
+            Seen {
+                sandboxes,
+                ..Seen::default()
+            },
+        );
+        planner.want(wanted);
+    }
+    planner.see_all(planner.ticket(), list.clone());
+    assert_eq!(planner.plan(seconds(1)).orders, []);
+    let before = planner.work();
+    list.get_mut(&key("pod7")).unwrap().sandboxes[0]
+        .containers
+        .pop();
+    planner.see_all(planner.ticket(), list.clone());
+    let orders = planner.plan(seconds(2)).orders;
+    assert_eq!(orders.len(), 1);
+    planner.report(orders[0].id, &Outcome::Lost, seconds(3));
+    planner.see_all(planner.ticket(), list);
+    assert_eq!(planner.plan(seconds(3)).orders, []);
+    assert_eq!(
+        planner.work() - before,
+        2 * 3,
+        "one pod, sandbox and container, twice"
     );
 }

@@ -12,6 +12,7 @@ mod cost;
 mod lives;
 mod ports;
 mod situation;
+mod stops;
 mod storm;
 mod sync;
 mod versions;

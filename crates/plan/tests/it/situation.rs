@@ -1,10 +1,10 @@
 //! One pod name in one situation: what is done about it, in words.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use plan::{
-    Action, Decision, Facts, Flight, Outcome, Planner, Remembered, Runtime, Seen, SeenSandbox,
-    Settings, Stop, Verdict, Wanted, decide,
+    Action, Decision, Facts, Flight, Order, Outcome, Planner, Remembered, Runtime, Seen,
+    SeenSandbox, Settings, Stop, Verdict, Wanted, decide,
 };
 
 use crate::build::{key, seconds};
@@ -155,8 +155,46 @@ pub(crate) fn planner(take_over: bool) -> Planner {
 }
 
 /// Reports every order as done.
-pub(crate) fn done(planner: &mut Planner, orders: &[plan::Order], now: Duration) {
+pub(crate) fn done(planner: &mut Planner, orders: &[Order], now: Duration) {
     for order in orders {
         planner.report(order.id, &Outcome::Done, now);
+    }
+}
+
+pub(crate) fn in_words(orders: &[Order]) -> Vec<String> {
+    orders.iter().map(|order| words(&order.action)).collect()
+}
+
+/// A planner with one pod that is told about its one sandbox at each step.
+pub(crate) struct One {
+    pub(crate) planner: Planner,
+    pub(crate) now: u64,
+}
+
+impl One {
+    pub(crate) fn new(wanted: Wanted) -> Self {
+        let mut planner = planner(false);
+        planner.want(Arc::new(wanted));
+        Self { planner, now: 1000 }
+    }
+
+    pub(crate) fn sees(&mut self, sandboxes: Vec<SeenSandbox>) -> Vec<Order> {
+        let ticket = self.planner.ticket();
+        let seen = Seen {
+            sandboxes,
+            ..Seen::default()
+        };
+        self.planner.see(ticket, &key("web"), seen);
+        self.planner.plan(seconds(self.now)).orders
+    }
+
+    pub(crate) fn report(&mut self, order: &Order, outcome: &Outcome) {
+        self.planner.report(order.id, outcome, seconds(self.now));
+    }
+
+    /// How long until the planner wants to be asked again.
+    pub(crate) fn wait(&mut self) -> u64 {
+        let next = self.planner.plan(seconds(self.now)).next;
+        next.expect("a time to wait for").as_secs() - self.now
     }
 }

@@ -333,6 +333,13 @@ fn sidecars_start_in_order_and_gate_until_they_have_started() {
             &["kill s1-0 30 Finished"],
         ),
         (
+            "a sidecar whose record somebody removed starts again beside the mains",
+            Always,
+            all,
+            with(vec![i1(exited(0)), a(running())]),
+            &["start s1 0"],
+        ),
+        (
             "no sidecar is started again when the mains are over",
             OnFailure,
             all,

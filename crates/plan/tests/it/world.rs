@@ -54,6 +54,8 @@ struct Ledger {
     bad_hooks: BTreeSet<String>,
     /// Sandboxes that appeared after they had been given up on.
     late: BTreeSet<String>,
+    /// Pods of which there are such sandboxes: they may share directories with later ones.
+    late_pods: BTreeSet<PodKey>,
 }
 
 /// An order under way, and how often its pod had been edited when it was given.
@@ -369,6 +371,7 @@ impl World {
                 self.too_late = true;
                 self.effect(&order);
                 self.too_late = false;
+                self.ledger.late_pods.extend(order.order.key.clone());
                 self.ledger.late.insert(format!("s{}", self.serial));
             }
         }

@@ -116,7 +116,9 @@ impl World {
         let view = self.planner.view(key);
         let changes = self.ledger.changes.get(key).copied().unwrap_or_default();
         match cause {
-            Cause::Removed | Cause::Edited => changes > self.ledger.born[&sandbox.id],
+            Cause::Removed | Cause::Edited => {
+                changes > self.ledger.born[&sandbox.id] || self.ledger.late_pods.contains(key)
+            }
             Cause::RestartRequested => true,
             Cause::StopAll => false,
             Cause::Superseded => self.boxes.iter().any(|(other, newer)| {
