@@ -9,11 +9,27 @@
 pub mod reason;
 pub mod node;
 pub mod names;
+pub mod hostname;
+pub mod mounts;
+pub mod hosts;
+pub mod dns;
+pub mod qos;
+pub mod parent;
+mod resources;
+pub mod pull;
+pub mod security;
+pub mod sandbox;
+pub mod container;
 
 // The second half touches the host.
 pub mod host;
 mod mounting;
 mod tree;
 
+pub use container::{Start, container, environment};
 pub use node::Node;
 pub use reason::Reason;
+pub use sandbox::sandbox;
+
+#[cfg(test)]
+mod fixtures;

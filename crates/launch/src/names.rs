@@ -106,3 +106,64 @@ pub fn sidecar_place(spec: &api::PodSpec, container: &str) -> Option<usize> {
     let mut init = spec.init_containers.iter().flatten();
     init.position(|other| other.name == container && is_sidecar(other))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fixtures::pod;
+    use serde_json::json;
+
+    #[test]
+    fn logs_lie_where_log_shippers_look() {
+        let pod = pod("web-n1", json!({}));
+        assert_eq!(pod_logs(&pod), "ns_web-n1_u-1");
+        assert_eq!(container_log("main", 3), "main/3.log");
+        assert_eq!(log_link(&pod, "main", "0a1b"), "web-n1_ns_main-0a1b.log");
+    }
+
+    #[test]
+    fn the_last_restart_count_is_found_among_logs() {
+        let files = [
+            "2.log",
+            "10.log.20260102-030405.gz",
+            "9.log.20260102-030405",
+            "x",
+        ];
+        assert_eq!(highest_logged(files), Some(10));
+        let others = [
+            ".log",
+            "+3.log",
+            "3.logs",
+            "a.log",
+            "3",
+            "99999999999.log",
+            "3.txt.log",
+        ];
+        assert_eq!(highest_logged(others), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_link_has_a_name_that_a_file_may_have(
+            name in "[a-z0-9.-]{1,253}",
+            container in "[a-z0-9-]{1,63}",
+            id in "[0-9a-f]{0,64}|[é]{0,40}",
+        ) {
+            let link = log_link(&pod(&name, json!({})), &container, &id);
+            prop_assert!(link.len() <= 255 && link.ends_with(".log"));
+            let whole = format!("{name}_ns_{container}-{id}.log");
+            let cut = link.strip_suffix(".log").unwrap_or_default();
+            prop_assert!(whole.starts_with(cut));
+            prop_assert!(whole.len() > 255 || whole == link);
+        }
+
+        #[test]
+        fn no_accepted_uid_leaves_its_directory(uid in "[a-z./ é-]{0,6}") {
+            if check_uid(&uid).is_ok() {
+                prop_assert!(!uid.contains('/') && !uid.starts_with('.') && !uid.is_empty());
+            }
+        }
+    }
+}

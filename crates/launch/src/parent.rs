@@ -1,0 +1,83 @@
+//! The cgroup under which a runtime puts what belongs to a pod.
+
+use pod::Pod;
+
+use crate::{
+    node::{Cgroups, Driver},
+    qos::{self, Class},
+};
+
+/// As the runtime's driver writes it, and empty where the runtime chooses.
+#[must_use]
+pub fn of(pod: &Pod, cgroups: Cgroups) -> String {
+    let Some(driver) = cgroups.driver else {
+        return String::new();
+    };
+    let class = pod.api.spec.as_ref().map_or(Class::BestEffort, qos::class);
+    let class = match class {
+        Class::Guaranteed => None,
+        Class::Burstable => Some("burstable"),
+        Class::BestEffort => Some("besteffort"),
+    };
+    let own = format!("pod{}", pod.uid);
+    let parts = ["kubepods"].into_iter().chain(class).chain([own.as_str()]);
+    match driver {
+        Driver::Cgroupfs => parts.map(|part| format!("/{part}")).collect(),
+        Driver::Systemd => slices(parts),
+    }
+}
+
+/// systemd reads a dash in the name of a slice as a step down: each slice repeats all above it.
+fn slices<'a>(parts: impl Iterator<Item = &'a str>) -> String {
+    let (mut path, mut name) = (String::new(), String::new());
+    for part in parts {
+        if !name.is_empty() {
+            name.push('-');
+        }
+        name += &part.replace('-', "_");
+        path += &format!("/{name}.slice");
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::pod;
+    use serde_json::{Value, json};
+
+    fn parent(resources: Value, driver: Option<Driver>) -> String {
+        let spec = json!({"containers": [{"name": "a", "image": "web:1", "resources": resources}]});
+        let cgroups = Cgroups {
+            driver,
+            ..Cgroups::default()
+        };
+        of(&pod("web", spec), cgroups)
+    }
+
+    #[test]
+    fn each_class_has_its_place_under_both_drivers() {
+        let all = json!({"cpu": "1", "memory": "1Gi"});
+        for (resources, cgroupfs, systemd) in [
+            (
+                json!({"requests": all, "limits": all}),
+                "/kubepods/podu-1",
+                "/kubepods.slice/kubepods-podu_1.slice",
+            ),
+            (
+                json!({"requests": {"cpu": "1"}}),
+                "/kubepods/burstable/podu-1",
+                "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podu_1.slice",
+            ),
+            (
+                json!({}),
+                "/kubepods/besteffort/podu-1",
+                "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-podu_1.slice",
+            ),
+        ] {
+            assert_eq!(parent(resources.clone(), Some(Driver::Cgroupfs)), cgroupfs);
+            assert_eq!(parent(resources.clone(), Some(Driver::Systemd)), systemd);
+            assert_eq!(parent(resources, None), "");
+        }
+    }
+}
