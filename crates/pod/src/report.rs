@@ -3,6 +3,8 @@
 //! A rule is `fn(&api::Pod, &mut Report)`. It names the field that it judges and does not care
 //! where that stands.
 
+use std::collections::BTreeSet;
+
 use yaml::fault::Fault;
 
 use crate::places::Places;
@@ -23,6 +25,9 @@ pub struct Report<'a> {
     places: &'a Places,
     errors: Vec<Fault>,
     warnings: Vec<Warning>,
+    /// Rule, field and message of each: looking through the others would take a hostile manifest
+    /// of many faults minutes to refuse.
+    said: BTreeSet<(&'static str, String, String)>,
 }
 
 impl<'a> Report<'a> {
@@ -33,6 +38,7 @@ impl<'a> Report<'a> {
             places,
             errors: Vec::new(),
             warnings: Vec::new(),
+            said: BTreeSet::new(),
         }
     }
 
@@ -45,12 +51,8 @@ impl<'a> Report<'a> {
         message: impl Into<String>,
         advice: impl Into<String>,
     ) {
-        let field = field.into();
-        if !self.places.is_broken(&field) {
-            let fault = self.fault(field, message.into(), advice.into());
-            if !self.errors.contains(&fault) {
-                self.errors.push(fault);
-            }
+        if let Some(fault) = self.new_fault("", field.into(), message.into(), advice.into()) {
+            self.errors.push(fault);
         }
     }
 
@@ -62,13 +64,8 @@ impl<'a> Report<'a> {
         message: impl Into<String>,
         advice: impl Into<String>,
     ) {
-        let field = field.into();
-        if !self.places.is_broken(&field) {
-            let fault = self.fault(field, message.into(), advice.into());
-            let warning = Warning { rule, fault };
-            if !self.warnings.contains(&warning) {
-                self.warnings.push(warning);
-            }
+        if let Some(fault) = self.new_fault(rule, field.into(), message.into(), advice.into()) {
+            self.warnings.push(Warning { rule, fault });
         }
     }
 
@@ -84,15 +81,27 @@ impl<'a> Report<'a> {
         (self.errors, self.warnings)
     }
 
-    fn fault(&self, field: String, message: String, advice: String) -> Fault {
+    /// Nothing if the field was reported already, or this was said of it.
+    fn new_fault(
+        &mut self,
+        rule: &'static str,
+        field: String,
+        message: String,
+        advice: String,
+    ) -> Option<Fault> {
+        if self.places.is_broken(&field)
+            || !self.said.insert((rule, field.clone(), message.clone()))
+        {
+            return None;
+        }
         let (place, show) = self.places.find(&field);
-        Fault {
+        Some(Fault {
             field,
             place,
             message,
             advice,
             show,
-        }
+        })
     }
 }
 

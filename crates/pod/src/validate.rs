@@ -6,6 +6,7 @@
 mod containers;
 mod meta;
 mod probes;
+mod resources;
 mod security;
 mod spec;
 mod text;
@@ -28,6 +29,7 @@ pub fn check(pod: &api::Pod, report: &mut Report<'_>) {
     volumes::check(spec, report);
     containers::check(spec, report);
     security::check(spec, report);
+    resources::check(spec, report);
 }
 
 /// The values of a field that has a fixed list of them.

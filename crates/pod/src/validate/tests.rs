@@ -30,7 +30,7 @@ fn sound() -> Value {
                 {"name": "side", "image": "i", "restartPolicy": "Always", "startupProbe": {"exec": {"command": ["true"]}}}
             ],
             "containers": [{
-                "name": "main", "image": "registry.example/web@sha256:00", "imagePullPolicy": "IfNotPresent",
+                "name": "main", "resources": {"limits": {"cpu": "1", "memory": "64Mi", "hugepages-2Mi": "2Mi"}, "requests": {"cpu": "1000m", "hugepages-2Mi": "2048Ki"}}, "image": "registry.example/web@sha256:00", "imagePullPolicy": "IfNotPresent",
                 "ports": [{"name": "http", "containerPort": 80, "hostPort": 8080, "hostIP": "127.0.0.1", "protocol": "TCP"}],
                 "env": [{"name": "A", "value": "1"}, {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "metadata.annotations['example.org/a']"}}},
                     {"name": "C", "valueFrom": {"resourceFieldRef": {"resource": "requests.hugepages-2Mi"}}}],
