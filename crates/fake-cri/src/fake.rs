@@ -322,7 +322,9 @@ impl Fake {
                 Ok(false)
             }
             Some(Trouble::Hang) => {
-                let patience = call.patience().map(|patience| patience + extra);
+                let patience = call
+                    .patience()
+                    .map(|patience| patience.saturating_add(extra));
                 self.wait(call, subject, patience).await?;
                 let after = patience.unwrap_or_default();
                 Err(error(Fault::Deadline { after }))

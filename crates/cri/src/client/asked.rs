@@ -12,6 +12,9 @@ use crate::{
 
 /// As much of a runtime's words as is kept, bytes: `runc` can say a lot.
 const WORDS: usize = 2048;
+/// Thirty years. A manifest may name a grace that overflows the header of a deadline, and a
+/// runtime's nanoseconds: containerd would kill at once.
+const LONGEST: Duration = Duration::from_secs(1_000_000_000);
 
 pub(super) struct Asked<'a> {
     endpoint: &'a Endpoint,
@@ -36,7 +39,9 @@ impl<'a> Asked<'a> {
     }
 
     pub(super) fn longer_by(mut self, grace: Duration) -> Self {
-        self.patience = self.patience.map(|patience| patience.saturating_add(grace));
+        self.patience = self
+            .patience
+            .map(|patience| patience.saturating_add(grace.min(LONGEST)));
         self
     }
 
@@ -155,6 +160,7 @@ impl<'a> Asked<'a> {
 
 /// Whole seconds, rounded up: a grace that is given is never taken away.
 pub(super) fn seconds(time: Duration) -> i64 {
+    let time = time.min(LONGEST);
     let up = u64::from(time.subsec_nanos() > 0);
     i64::try_from(time.as_secs().saturating_add(up)).unwrap_or(i64::MAX)
 }
@@ -287,7 +293,22 @@ mod tests {
         assert_eq!(seconds(Duration::ZERO), 0);
         assert_eq!(seconds(Duration::from_millis(1)), 1);
         assert_eq!(seconds(Duration::from_secs(30)), 30);
-        assert_eq!(seconds(Duration::MAX), i64::MAX);
+        assert_eq!(seconds(Duration::MAX), 1_000_000_000);
+    }
+
+    #[test]
+    fn the_runtime_is_told_of_the_deadline() {
+        let endpoint = endpoint();
+        let told = |call| {
+            let request = Asked::new(&endpoint, call, String::new()).request(());
+            let value = request.metadata().get("grpc-timeout").cloned();
+            value.map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(told(Call::Status).as_deref(), Some("120000m"));
+        assert_eq!(told(Call::PullImage), None);
+        let asked = Asked::new(&endpoint, Call::StopContainer, String::new());
+        let request = asked.longer_by(Duration::MAX).request(());
+        assert!(request.metadata().contains_key("grpc-timeout"), "no panic");
     }
 
     #[tokio::test(start_paused = true)]

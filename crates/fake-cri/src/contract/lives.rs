@@ -173,6 +173,7 @@ pub(super) async fn to_stop_is_to_ask_and_then_to_kill(ground: &dyn Ground) {
     let runtime = ground.runtime();
     for (name, script, grace, code, reason) in [
         ("polite", &["out=up", "hang"][..], 30, 0, "Completed"),
+        ("in-eternity", &["out=up", "hang"], u64::MAX, 0, "Completed"),
         ("own-code", &["term=9", "out=up", "hang"], 30, 9, "Error"),
         ("slow", &["drain=100", "out=up", "hang"], 30, 0, "Completed"),
         (

@@ -149,3 +149,38 @@ async fn a_fault_keeps_its_class_on_the_wire() {
         assert_eq!(client.status(false).await.unwrap_err().fault, fault);
     }
 }
+
+#[tokio::test]
+async fn what_is_gone_needs_no_end() {
+    let served = Served::new(fake());
+    let client = served.client();
+    let gone = || {
+        Trouble::Fail(Fault::NotFound {
+            message: "m".to_owned(),
+        })
+    };
+    for call in [
+        Call::StopPodSandbox,
+        Call::RemovePodSandbox,
+        Call::StopContainer,
+        Call::RemoveContainer,
+        Call::RemoveImage,
+        Call::ImageStatus,
+        Call::StartContainer,
+    ] {
+        served.fake.plan(Plan::new(call, gone()));
+    }
+    client.stop_pod_sandbox("a").await.unwrap();
+    client.remove_pod_sandbox("a").await.unwrap();
+    client.stop_container("a", Duration::ZERO).await.unwrap();
+    client.remove_container("a").await.unwrap();
+    client.remove_image("a").await.unwrap();
+    assert_eq!(client.image_status("a").await.unwrap(), None);
+    assert!(
+        client
+            .start_container("a")
+            .await
+            .unwrap_err()
+            .is_not_found()
+    );
+}
