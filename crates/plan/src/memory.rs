@@ -48,6 +48,7 @@ impl Default for Verdict {
 
 /// What is known of one version of a pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub(crate) struct Version {
     pub(crate) uid: String,
     pub(crate) revision: String,
@@ -86,6 +87,7 @@ impl Version {
 /// What is known of one sandbox. Containers can be removed behind the agent's back; what they
 /// did stays done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub(crate) struct Notes {
     /// The boot it was made in.
     pub(crate) boot: String,

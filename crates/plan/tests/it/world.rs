@@ -79,7 +79,8 @@ pub(crate) struct World {
     orders: Vec<Taken>,
     manifests: BTreeMap<PodKey, Arc<Wanted>>,
     versions: BTreeMap<(String, String), Arc<Wanted>>,
-    disk: BTreeMap<PodKey, Persisted>,
+    /// As the agent writes it.
+    disk: BTreeMap<PodKey, String>,
     dirs: BTreeSet<String>,
     ledger: Ledger,
     serial: u32,
@@ -349,8 +350,16 @@ impl World {
         self.start_agent();
     }
 
+    fn read_disk(&self) -> BTreeMap<PodKey, Persisted> {
+        let read = |text: &String| serde_json::from_str(text).unwrap();
+        self.disk
+            .iter()
+            .map(|(key, text)| (key.clone(), read(text)))
+            .collect()
+    }
+
     fn start_agent(&mut self) {
-        self.planner = Planner::new(settings(self.boot), self.disk.clone());
+        self.planner = Planner::new(settings(self.boot), self.read_disk());
         self.ledger.requested.clear();
         self.planner.source("file", self.complete);
         for wanted in self.manifests.values() {

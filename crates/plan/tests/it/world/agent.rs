@@ -15,7 +15,10 @@ impl World {
             let plan = self.planner.plan(now);
             for key in &plan.changed {
                 match self.planner.to_keep(key, now) {
-                    Some(kept) => self.disk.insert(key.clone(), kept),
+                    Some(kept) => {
+                        let text = serde_json::to_string(&kept).unwrap();
+                        self.disk.insert(key.clone(), text)
+                    }
                     None => self.disk.remove(key),
                 };
             }
