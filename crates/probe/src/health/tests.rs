@@ -26,13 +26,19 @@ where
     let (head, mut asked) = request.into_parts();
     let talk = async {
         let asked = asked.data().await.unwrap().unwrap().to_vec();
-        let response = http::Response::new(());
-        let mut stream = respond.send_response(response, false).unwrap();
-        stream.send_data(Bytes::from_static(body), false).unwrap();
         let mut map = HeaderMap::new();
         for (name, value) in trailers {
             map.insert(*name, value.parse().unwrap());
         }
+        let mut response = http::Response::new(());
+        if body.is_empty() {
+            // A call that failed has its trailers for headers, and nothing else.
+            *response.headers_mut() = map;
+            respond.send_response(response, true).unwrap();
+            return asked;
+        }
+        let mut stream = respond.send_response(response, false).unwrap();
+        stream.send_data(Bytes::from_static(body), false).unwrap();
         stream.send_trailers(map).unwrap();
         asked
     };
@@ -91,7 +97,7 @@ async fn every_other_answer_is_a_failure_with_its_reason() {
         &'static [(&'static str, &'static str)],
         &'static str,
     );
-    let cases: [Case; 6] = [
+    let cases: [Case; 7] = [
         (
             &[0, 0, 0, 0, 2, 8, 2],
             &[("grpc-status", "0")],
@@ -104,6 +110,7 @@ async fn every_other_answer_is_a_failure_with_its_reason() {
             &[("grpc-status", "5"), ("grpc-message", "unknown service")],
             "code 5 unknown service",
         ),
+        (&[0, 0, 0, 0, 2, 8, 1], &[("grpc-status", "13")], "code 13"),
         (
             &[0, 0, 0, 0, 9, 8, 1],
             &[("grpc-status", "0")],
