@@ -47,7 +47,8 @@ mod tests {
     use serde_json::{Value, json};
 
     fn parent(resources: Value, driver: Option<Driver>) -> String {
-        let spec = json!({"containers": [{"name": "a", "image": "web:1", "resources": resources}]});
+        let mut spec = json!({"containers": [{"name": "a", "image": "web:1"}]});
+        spec["containers"][0]["resources"] = resources;
         let cgroups = Cgroups {
             driver,
             ..Cgroups::default()

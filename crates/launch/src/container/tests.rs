@@ -12,8 +12,8 @@ fn start() -> Start {
 
 fn made(fields: Value) -> v1::ContainerConfig {
     let mut main = json!({"name": "main", "image": "web:1"});
-    for (name, value) in fields.as_object().unwrap() {
-        main[name] = value.clone();
+    if let Value::Object(fields) = fields {
+        main.as_object_mut().unwrap().extend(fields);
     }
     let pod = pod(
         "web-n1",

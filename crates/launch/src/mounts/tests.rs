@@ -9,7 +9,7 @@ fn volume(path: &str) -> Volume {
     }
 }
 
-fn mounted(node: &Node, mounts: Value, volumes: Vec<Volume>) -> Result<Vec<v1::Mount>, Reason> {
+fn mounted(node: &Node, mounts: &Value, volumes: Vec<Volume>) -> Result<Vec<v1::Mount>, Reason> {
     let spec = json!({"containers": [{
         "name": "main", "image": "web:1",
         "terminationMessagePath": "/dev/termination-log", "volumeMounts": mounts,
@@ -28,7 +28,7 @@ fn mounts_keep_the_order_of_the_manifest_before_the_agents_own() {
         {"name": "b", "mountPath": "/b/c"},
         {"name": "a", "mountPath": "relative"},
     ]);
-    let mounts = mounted(&node(), mounts, vec![volume("/one"), volume("/two")]).unwrap();
+    let mounts = mounted(&node(), &mounts, vec![volume("/one"), volume("/two")]).unwrap();
     let paths: Vec<(&str, &str)> = mounts
         .iter()
         .map(|mount| (mount.container_path.as_str(), mount.host_path.as_str()))
@@ -81,7 +81,7 @@ fn a_mount_is_as_open_as_both_the_volume_and_the_manifest_let_it_be() {
             read_only,
             ..volume("/x")
         };
-        let mounts = mounted(&node(), json!([written]), vec![prepared]).unwrap();
+        let mounts = mounted(&node(), &json!([written]), vec![prepared]).unwrap();
         let first = mounts.first().unwrap();
         assert_eq!((first.readonly, first.propagation()), expected, "{written}");
     }
@@ -101,7 +101,7 @@ fn what_lies_below_is_read_only_where_the_runtime_can() {
         };
         let mount =
             json!([{"name": "v", "mountPath": "/v", "readOnly": true, "recursiveReadOnly": wish}]);
-        let mounts = mounted(&node, mount, vec![volume("/x")]).unwrap();
+        let mounts = mounted(&node, &mount, vec![volume("/x")]).unwrap();
         assert_eq!(
             mounts.first().unwrap().recursive_read_only,
             below,
@@ -120,7 +120,7 @@ fn only_what_the_agent_made_is_labelled_and_only_under_selinux() {
     for (selinux, expected) in [(true, [true, false, true, true]), (false, [false; 4])] {
         let node = Node { selinux, ..node() };
         let volumes = vec![own.clone(), volume("/host")];
-        let mounts = mounted(&node, mount(), volumes).unwrap();
+        let mounts = mounted(&node, &mount(), volumes).unwrap();
         let labelled: Vec<bool> = mounts.iter().map(|mount| mount.selinux_relabel).collect();
         assert_eq!(labelled, expected);
     }
@@ -135,7 +135,7 @@ fn a_mount_that_nobody_prepared_is_refused() {
         vec![volume("/x"), volume("")],
         vec![volume("/x"), volume("relative")],
     ] {
-        let refused = mounted(&node(), mounts(), volumes).unwrap_err();
+        let refused = mounted(&node(), &mounts(), volumes).unwrap_err();
         assert_eq!(refused.code(), "CreateContainerConfigError");
         assert!(matches!(refused, Reason::Mount { .. }), "{refused}");
     }
@@ -144,7 +144,7 @@ fn a_mount_that_nobody_prepared_is_refused() {
 #[test]
 fn the_agents_file_of_hosts_gives_way_to_the_manifests() {
     let mount = json!([{"name": "v", "mountPath": "/etc/hosts"}]);
-    let mounts = mounted(&node(), mount, vec![volume("/mine")]).unwrap();
+    let mounts = mounted(&node(), &mount, vec![volume("/mine")]).unwrap();
     let hosts: Vec<&str> = mounts
         .iter()
         .filter(|mount| mount.container_path == HOSTS)

@@ -3,12 +3,17 @@ use crate::fixtures::pod;
 use serde_json::{Value, json};
 
 fn spec(init: Value, containers: Value) -> api::PodSpec {
-    let spec = json!({"initContainers": init, "containers": containers});
+    let mut spec = json!({});
+    spec["initContainers"] = init;
+    spec["containers"] = containers;
     pod("p", spec).api.spec.unwrap()
 }
 
 fn with(requests: Value, limits: Value) -> Value {
-    json!({"name": "c", "resources": {"requests": requests, "limits": limits}})
+    let mut container = json!({"name": "c"});
+    container["resources"]["requests"] = requests;
+    container["resources"]["limits"] = limits;
+    container
 }
 
 #[test]
@@ -20,7 +25,7 @@ fn the_class_is_the_worst_that_any_container_allows() {
     let less = json!({"cpu": "100m", "memory": "50Mi"});
     let zero = json!({"cpu": "0", "memory": "0"});
     let other = json!({"ephemeral-storage": "1Gi"});
-    for (containers, class) in [
+    for (containers, expected) in [
         (json!([with(none.clone(), none.clone())]), Class::BestEffort),
         (json!([with(zero.clone(), zero)]), Class::BestEffort),
         (json!([with(other.clone(), other)]), Class::BestEffort),
@@ -46,8 +51,8 @@ fn the_class_is_the_worst_that_any_container_allows() {
         ),
     ] {
         assert_eq!(
-            super::class(&spec(json!([]), containers.clone())),
-            class,
+            class(&spec(json!([]), containers.clone())),
+            expected,
             "{containers}"
         );
     }
@@ -55,7 +60,7 @@ fn the_class_is_the_worst_that_any_container_allows() {
         json!([with(none.clone(), none)]),
         json!([with(both.clone(), both)]),
     );
-    assert_eq!(super::class(&with_init), Class::Burstable);
+    assert_eq!(class(&with_init), Class::Burstable);
 }
 
 #[test]

@@ -14,7 +14,9 @@ fn resources(node: &Node, spec: Value) -> Result<v1::LinuxContainerResources, Re
 }
 
 fn main(resources: Value) -> Value {
-    json!({"containers": [{"name": "main", "resources": resources}]})
+    let mut spec = json!({"containers": [{"name": "main"}]});
+    spec["containers"][0]["resources"] = resources;
+    spec
 }
 
 #[test]

@@ -9,13 +9,10 @@ fn with(
     own: Value,
     image: &ImageUser,
 ) -> Result<v1::LinuxContainerSecurityContext, Reason> {
-    let pod = pod(
-        "p",
-        json!({
-            "securityContext": of_pod,
-            "containers": [{"name": "main", "securityContext": own}],
-        }),
-    );
+    let mut spec = json!({"containers": [{"name": "main"}]});
+    spec["securityContext"] = of_pod;
+    spec["containers"][0]["securityContext"] = own;
+    let pod = pod("p", spec);
     of_container(node, &pod, container(&pod, "main"), image)
 }
 

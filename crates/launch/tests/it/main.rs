@@ -1,0 +1,4 @@
+//! What a runtime is asked for whole pods.
+
+mod golden;
+mod json;
