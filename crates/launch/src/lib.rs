@@ -25,6 +25,15 @@ pub mod container;
 pub mod host;
 mod mounting;
 mod tree;
+mod ownership;
+mod writer;
+mod host_path;
+pub mod volumes;
+pub mod subpath;
+pub mod termination;
+pub mod logs;
+pub mod cgroup;
+pub mod cleaning;
 
 pub use container::{Start, container, environment};
 pub use node::Node;

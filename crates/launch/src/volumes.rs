@@ -11,14 +11,15 @@ use thiserror::Error;
 
 use crate::{
     host::{HostError, PodDir, create_new, make_directories, make_directory},
-    host_path::{self, HostPathError},
-    mounting,
+    host_path, mounting,
     ownership::Group,
     writer,
 };
 
 mod downward;
 mod memory;
+
+pub use crate::host_path::{Found, HostPathError};
 
 /// The word under which an event shows a [`VolumeError`].
 pub const FAILED_MOUNT: &str = "FailedMount";
