@@ -26,6 +26,7 @@ pub mod folder;
 pub mod address;
 pub(crate) mod trust;
 pub(crate) mod fetch;
+pub mod once;
 pub mod site;
 
 #[cfg(test)]
