@@ -39,7 +39,7 @@ setup:
 	@scripts/setup.sh
 
 build: setup
-	@scripts/step.sh "building bao-kms-provider and bao-dev" cargo build --locked --package provider --package bao-dev
+	@scripts/step.sh "building bao-kms-provider, staticpodd and bao-dev" cargo build --locked --package provider --package staticpodd --package bao-dev
 
 conformance-build: setup
 	@scripts/conformance-build.sh

@@ -1,3 +1,16 @@
 //! staticpodd: static pods without a kubelet; command line, agent and assembly.
 //!
 //! Modules from the ground floor to the roof; each uses only what stands above it.
+
+pub mod version;
+
+mod finding;
+mod rules;
+
+mod host;
+mod input;
+mod check;
+mod report;
+
+mod exit;
+pub mod cli;

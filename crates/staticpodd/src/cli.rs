@@ -1,0 +1,171 @@
+//! The command line: the only place that reads arguments and the environment.
+//!
+//! Modules from the ground floor to the roof; each uses only what stands above it.
+
+use std::{error::Error, ffi::OsString, process::ExitCode};
+
+use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+use pod::Node;
+
+use crate::{
+    check::{Checker, Settings},
+    exit::{self, Failure},
+    host,
+    input::{Argument, each},
+    report::{self, Outcome, Summary},
+    version::{COMMIT, VERSION},
+};
+
+mod arguments;
+mod manual;
+mod output;
+
+use arguments::{Arguments, Check, Command, Document, Form, Output};
+
+const PROGRAM: &str = "staticpodd";
+
+/// Runs the program that this process was started as; the exit code is the caller's to return.
+#[must_use]
+pub fn run() -> ExitCode {
+    let outcome = Arguments::try_parse_from(std::env::args_os())
+        .map_err(Failure::Usage)
+        .and_then(|arguments| dispatch(&arguments));
+    tell(&outcome);
+    exit::code(&outcome)
+}
+
+/// What people are told at the end.
+fn tell(outcome: &Result<(), Failure>) {
+    match outcome {
+        // The report has said it.
+        Ok(()) | Err(Failure::Problems | Failure::Unreadable) => {}
+        // Help goes to standard output, complaints to standard error, both in clap's words.
+        Err(Failure::Usage(error)) => {
+            let _ = error.print();
+        }
+        Err(failure @ Failure::Output(source)) => {
+            output::complain(&format!("{PROGRAM}: {failure}: {source}"));
+        }
+    }
+}
+
+fn dispatch(arguments: &Arguments) -> Result<(), Failure> {
+    match &arguments.command {
+        Command::Check(arguments) => check(arguments),
+        Command::Version { output: Form::Text } => {
+            print(format!("{PROGRAM} {VERSION} (commit {COMMIT})\n"))
+        }
+        Command::Version { output: Form::Json } => {
+            print(report::json::version().map_err(unsayable)?)
+        }
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut visible(), PROGRAM, &mut script);
+            print(script)
+        }
+        Command::Help { command } => help(command),
+        Command::Generate { document } => generate(*document),
+    }
+}
+
+fn check(arguments: &Check) -> Result<(), Failure> {
+    let places: Vec<Argument> = arguments
+        .places
+        .iter()
+        .map(|text| place(text, arguments.insecure_manifest_url))
+        .collect::<Result<_, Failure>>()?;
+    let judge_host = !arguments.no_host;
+    let own_name = || judge_host.then(host::name);
+    let node = arguments.hostname_override.clone().or_else(own_name);
+    let mut checker = Checker::new(Settings {
+        advice: !arguments.no_advice,
+        node: node.map(|name| Node { name, suffix: true }),
+        look: judge_host.then_some(host::look),
+    });
+    let mut checked = Vec::new();
+    each(&places, judge_host, |input| {
+        checked.push(checker.check(input));
+    });
+    let summary = Summary::of(&checked);
+    let complete = !checker.missed_an_argument();
+    print(match arguments.output {
+        Output::Text => report::text(&checked, &summary),
+        Output::Json => report::json(&checked, &summary, arguments.strict).map_err(unsayable)?,
+        Output::Sarif => {
+            let here = std::env::current_dir().unwrap_or_default();
+            report::sarif(&checked, &here, complete).map_err(unsayable)?
+        }
+    })?;
+    if !complete {
+        return Err(Failure::Unreadable);
+    }
+    match summary.outcome(arguments.strict) {
+        Outcome::Fail => Err(Failure::Problems),
+        Outcome::Pass | Outcome::Warn => Ok(()),
+    }
+}
+
+fn place(text: &OsString, insecure: bool) -> Result<Argument, Failure> {
+    let wrong = |why: String| {
+        let grammar = Arguments::command();
+        let check = grammar.find_subcommand("check").cloned();
+        let mut check = check
+            .unwrap_or(grammar)
+            .bin_name(format!("{PROGRAM} check"));
+        Failure::Usage(check.error(ErrorKind::ValueValidation, why))
+    };
+    if text.is_empty() {
+        return Err(wrong("an argument is empty, and names no file".to_owned()));
+    }
+    Argument::parse(text, insecure).map_err(|error| wrong(error.to_string()))
+}
+
+/// The grammar without what is hidden: completion scripts and manual pages would offer it.
+fn visible() -> clap::Command {
+    let whole = Arguments::command();
+    let shown = |command: &&clap::Command| !command.is_hide_set();
+    let about = whole.get_about().cloned().unwrap_or_default();
+    clap::Command::new(PROGRAM)
+        .version(VERSION)
+        .about(about)
+        .disable_help_subcommand(true)
+        .subcommand_required(true)
+        .args(whole.get_arguments().cloned())
+        .subcommands(whole.get_subcommands().filter(shown).cloned())
+}
+
+/// What `--help` says after these names.
+fn help(names: &[String]) -> Result<(), Failure> {
+    let words = [PROGRAM].into_iter();
+    let words = words.chain(names.iter().map(String::as_str));
+    match Arguments::try_parse_from(words.chain(["--help"])) {
+        Ok(_) => Ok(()),
+        Err(help) => Err(Failure::Usage(help)),
+    }
+}
+
+fn generate(document: Document) -> Result<(), Failure> {
+    let visible = visible();
+    match document {
+        Document::Man => print(manual::page(visible, PROGRAM, "").map_err(unsayable)?),
+        Document::ManCheck => {
+            let name = format!("{PROGRAM}-check");
+            let check = visible.find_subcommand("check").cloned();
+            let check = check.unwrap_or_default();
+            let check = check
+                .version(VERSION)
+                .bin_name(format!("{PROGRAM} check"))
+                .display_name(name.clone());
+            print(manual::page(check, &name, PROGRAM).map_err(unsayable)?)
+        }
+        Document::ReportsSchema => print(report::json::schema().map_err(unsayable)?),
+    }
+}
+
+fn print(text: impl AsRef<[u8]>) -> Result<(), Failure> {
+    output::print(text.as_ref()).map_err(unsayable)
+}
+
+fn unsayable(error: impl Error + Send + Sync + 'static) -> Failure {
+    Failure::Output(Box::new(error))
+}

@@ -1,0 +1,157 @@
+//! The command line's grammar.
+
+use std::ffi::OsString;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Static pods without a kubelet.
+#[derive(Debug, Parser)]
+#[command(
+    name = "staticpodd",
+    version,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 sound, 1 problems were found, 2 usage, or something cannot be read or written."
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Say what is wrong or unwise in manifests, without touching a runtime
+    #[command(
+        long_about = "Say what is wrong or unwise in manifests, without touching a runtime.\n\n\
+        Errors are what keeps a pod from running as a static pod: syntax, unknown fields, what the \
+        Kubernetes API would refuse, references to objects of an API server, other kinds than Pod, \
+        two manifests of one pod, files and directories that others can write to. Warnings are advice. Files that an agent \
+        would not look at are listed as notes.\n\n\
+        Run it as the user that the agent runs as, on its machine; elsewhere with --no-host."
+    )]
+    Check(Check),
+    /// Show version and commit
+    Version {
+        /// Form of the report
+        #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+        output: Form,
+    },
+    /// Print a completion script
+    #[command(visible_alias = "completions")]
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print this message or the help of a command
+    Help {
+        /// The command
+        command: Vec<String>,
+    },
+    /// Write a generated document of this repository
+    #[command(hide = true)]
+    Generate {
+        /// Which
+        document: Document,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Files, directories, http(s) URLs, or - for standard input
+    ///
+    /// Of a directory, the files that an agent would read are checked, and the others are listed.
+    #[arg(required = true, value_name = "FILE|DIR|URL|-", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) places: Vec<OsString>,
+    /// Form of the report
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    pub(crate) output: Output,
+    /// Say only what is wrong, not what is unwise
+    #[arg(long)]
+    pub(crate) no_advice: bool,
+    /// Let a warning fail the check
+    #[arg(long, conflicts_with = "no_advice")]
+    pub(crate) strict: bool,
+    /// The manifests are meant for another machine
+    ///
+    /// Host paths, owners, modes and the host's name are not judged.
+    #[arg(long)]
+    pub(crate) no_host: bool,
+    /// Name of the node, which becomes the end of the pods' names [default: the host's name]
+    #[arg(long, visible_alias = "node-name", value_name = "NAME", value_parser = node)]
+    pub(crate) hostname_override: Option<String>,
+    /// Allow plain http URLs of other hosts
+    #[arg(long)]
+    pub(crate) insecure_manifest_url: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    #[default]
+    Text,
+    /// For programs, with a stable shape
+    Json,
+    /// SARIF 2.1.0, for code scanning and editors
+    Sarif,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// For people
+    #[default]
+    Text,
+    /// For programs, with a stable shape
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Document {
+    /// docs/man/staticpodd.1
+    Man,
+    /// docs/man/staticpodd-check.1
+    ManCheck,
+    /// docs/staticpodd-reports.schema.json
+    ReportsSchema,
+}
+
+/// As kubelets have it: trimmed, in lower case, and a DNS subdomain.
+fn node(text: &str) -> Result<String, String> {
+    let name = text.trim().to_ascii_lowercase();
+    let label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    if name.len() <= 253 && name.split('.').all(label) {
+        Ok(name)
+    } else {
+        Err("a node's name is made of letters, digits, - and .".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn names_of_nodes_are_taken_as_a_kubelet_takes_them() {
+        for (text, name) in [("Node-1", "node-1"), (" a.example ", "a.example")] {
+            assert_eq!(node(text).unwrap(), name);
+        }
+        for text in ["", "a b", "a_b", "-a", "a-", "a..b", ".a"] {
+            assert!(node(text).is_err(), "{text}");
+        }
+    }
+}
