@@ -15,7 +15,7 @@ pub mod hosts;
 pub mod dns;
 pub mod qos;
 pub mod parent;
-mod resources;
+pub mod resources;
 pub mod pull;
 pub mod security;
 pub mod sandbox;

@@ -132,3 +132,46 @@ impl Reason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_container_names_it() {
+        let container = || "main".to_owned();
+        let reasons = [
+            Reason::RootByManifest(container()),
+            Reason::RootByImage(container()),
+            Reason::NamedUser {
+                container: container(),
+                user: "web".into(),
+            },
+            Reason::Profile {
+                container: container(),
+                kind: "seccomp",
+                profile: "x".into(),
+            },
+            Reason::HugePages {
+                container: container(),
+                resource: "hugepages-2Mi".into(),
+            },
+            Reason::Environment {
+                container: container(),
+                source: EnvError::Field("A".into()),
+            },
+            Reason::Mount {
+                container: container(),
+                path: "/x".into(),
+            },
+        ];
+        for reason in reasons {
+            assert_eq!(reason.code(), "CreateContainerConfigError");
+            let text = reason.to_string();
+            assert!(
+                text.contains("container main") && !text.ends_with('.'),
+                "{text}"
+            );
+        }
+    }
+}

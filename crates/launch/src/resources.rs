@@ -72,6 +72,35 @@ pub(crate) fn of_pod(cgroups: Cgroups, spec: &api::PodSpec) -> v1::LinuxContaine
     )
 }
 
+/// What all containers of a pod may use together: for a cgroup of its own above theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Whole {
+    /// Relative weight, 2 to 262144.
+    pub shares: u64,
+    /// Microseconds of each 100 ms.
+    pub quota: Option<u64>,
+    /// Bytes.
+    pub memory: Option<u64>,
+}
+
+/// The limits of a pod. One container without a limit leaves the pod without one.
+#[must_use]
+pub fn whole(spec: &api::PodSpec) -> Whole {
+    let bounded = |limit: fn(&api::Container) -> Option<i64>| -> Option<i64> {
+        let said = |container| limit(container).is_some_and(|limit| limit > 0);
+        qos::containers(spec)
+            .all(said)
+            .then(|| qos::effective(spec, limit))?
+    };
+    let request = qos::effective(spec, cpu_request);
+    let positive = |value: i64| u64::try_from(value).ok().filter(|value| *value > 0);
+    Whole {
+        shares: shares(request.unwrap_or_default()).unsigned_abs(),
+        quota: bounded(cpu_limit).map(quota).and_then(positive),
+        memory: bounded(memory_limit).and_then(positive),
+    }
+}
+
 fn cpu_request(container: &api::Container) -> Option<i64> {
     qos::requested(container, "cpu").map(Amount::ceil_milli)
 }

@@ -206,6 +206,32 @@ fn a_pod_is_asked_for_with_all_that_it_needs_at_once() {
     assert_eq!((found.oom_score_adj, found.hugepage_limits), (0, vec![]));
 }
 
+#[test]
+fn a_pod_is_limited_only_when_each_of_its_containers_is() {
+    let both = |cpu: &str, memory: &str| json!({"cpu": cpu, "memory": memory});
+    let found = |init: Value, main: Value| {
+        let mut spec = json!({"initContainers": [{"name": "i"}], "containers": [{"name": "m"}]});
+        spec["initContainers"][0]["resources"] = init;
+        spec["containers"][0]["resources"] = main;
+        let found = whole(pod("p", spec).api.spec.as_ref().unwrap());
+        (found.shares, found.quota, found.memory)
+    };
+    let limits = |cpu: &str, memory: &str| json!({"requests": both(cpu, memory), "limits": both(cpu, memory)});
+    assert_eq!(found(json!({}), json!({})), (2, None, None));
+    assert_eq!(
+        found(limits("2", "4Mi"), limits("1", "8Mi")),
+        (2048, Some(200_000), Some(8 << 20))
+    );
+    assert_eq!(found(json!({}), limits("1", "8Mi")), (1024, None, None));
+    let memory_alone = json!({"limits": {"memory": "1Mi"}});
+    assert_eq!(
+        found(memory_alone, limits("1", "8Mi")),
+        (1024, None, Some(8 << 20))
+    );
+    let nothing = json!({"limits": {"cpu": "0"}});
+    assert_eq!(found(nothing.clone(), nothing), (2, None, None));
+}
+
 proptest! {
     #[test]
     fn more_memory_never_makes_a_container_die_sooner(
