@@ -97,14 +97,17 @@ impl Trees {
     pub fn make(&self, cgroup: &str, limits: Limits) -> Result<(), CgroupError> {
         let cgroup = of_pod(cgroup)?;
         if let Some(tree) = &self.unified {
-            let path = make_below(tree, cgroup, true)?;
-            write_all(&path, &unified(limits))?;
+            let list = tree.join("cgroup.controllers");
+            let available = fs::read_to_string(&list)
+                .map_err(HostError::io(&list, "reading which controllers there are"))?;
+            let path = make_below(tree, cgroup, &handed_down(&available))?;
+            write_all(&path, &unified(limits, &available))?;
             return Ok(());
         }
         for tree in &self.split {
             let values = split(tree, limits);
             if !values.is_empty() {
-                let path = make_below(tree, cgroup, false)?;
+                let path = make_below(tree, cgroup, "")?;
                 write_all(&path, &values)?;
             }
         }
@@ -167,8 +170,18 @@ fn of_pod(cgroup: &str) -> Result<&Path, CgroupError> {
     }
 }
 
-/// What version 2 is told.
-fn unified(limits: Limits) -> Values {
+/// What each level of version 2 hands down: a kernel without one of the controllers would refuse
+/// all of them.
+fn handed_down(available: &str) -> String {
+    let wanted = available
+        .split_whitespace()
+        .filter(|controller| matches!(*controller, "cpu" | "memory" | "pids"));
+    let wanted: Vec<String> = wanted.map(|controller| format!("+{controller}")).collect();
+    wanted.join(" ")
+}
+
+/// What version 2 is told. Where a controller is missing, only a limit that is wanted is an error.
+fn unified(limits: Limits, available: &str) -> Values {
     let mut values = Values::new();
     if let Some(shares) = limits.shares {
         // As runtimes convert it: 2..=262144 to 1..=10000.
@@ -182,6 +195,11 @@ fn unified(limits: Limits) -> Values {
     let or_max = |limit: Option<u64>| limit.map_or("max".to_owned(), |limit| limit.to_string());
     values.push(("memory.max", or_max(limits.memory)));
     values.push(("pids.max", or_max(limits.pids)));
+    values.retain(|(file, value)| {
+        let controller = file.split('.').next().unwrap_or(file);
+        let is_there = available.split_whitespace().any(|name| name == controller);
+        is_there || !(value.starts_with("max") || *file == "cpu.weight")
+    });
     values
 }
 
@@ -216,12 +234,12 @@ fn split(tree: &Path, limits: Limits) -> Values {
 }
 
 /// On version 2 each level must hand controllers down before the next can use them.
-fn make_below(tree: &Path, cgroup: &Path, hands_down: bool) -> Result<PathBuf, HostError> {
+fn make_below(tree: &Path, cgroup: &Path, hands_down: &str) -> Result<PathBuf, HostError> {
     let mut path = tree.to_owned();
     for part in cgroup.components() {
-        if hands_down {
+        if !hands_down.is_empty() {
             let control = path.join("cgroup.subtree_control");
-            write(&control, "+cpu +memory +pids")?;
+            write(&control, hands_down)?;
         }
         path.push(part);
         match fs::create_dir(&path) {

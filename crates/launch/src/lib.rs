@@ -30,6 +30,7 @@ mod writer;
 mod host_path;
 pub mod volumes;
 pub mod subpath;
+pub mod prepare;
 pub mod termination;
 pub mod logs;
 pub mod cgroup;

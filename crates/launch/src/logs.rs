@@ -13,7 +13,7 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 use jiff::Timestamp;
-use pod::Pod;
+use pod::{Pod, PodKey};
 use thiserror::Error;
 
 use crate::{
@@ -148,12 +148,14 @@ impl Logs {
         Ok(removed)
     }
 
-    /// Removes all logs of a pod. Symlinks among them are not followed.
+    /// Removes all logs of a pod, whose manifest may be gone. Symlinks among them are not
+    /// followed.
     ///
     /// # Errors
     /// Part of it is left.
-    pub fn remove(&self, pod: &Pod) -> Result<(), HostError> {
-        tree::remove(&self.of_pod(pod)?)
+    pub fn remove(&self, key: &PodKey, uid: &str) -> Result<(), HostError> {
+        let name = format!("{}_{}_{uid}", key.namespace, key.name);
+        tree::remove(&self.pods.join(component(&name)?))
     }
 }
 

@@ -63,19 +63,22 @@ fn empty(
     lifted: &mut u64,
 ) -> Result<(), Errno> {
     for name in content(directory)? {
-        match unlinkat(directory, &name, AtFlags::empty()) {
+        let refused = match unlinkat(directory, &name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => continue,
-            // Which of the two it is depends on the file system.
-            Err(Errno::ISDIR | Errno::PERM) => {}
+            // Which of the two a directory gives depends on the file system.
+            Err(refused @ (Errno::ISDIR | Errno::PERM)) => refused,
             Err(error) => return Err(error),
-        }
+        };
         if depth >= DEEPEST {
             let above = format!(".removed-{:016x}-{lifted}", fastrand::u64(..));
             renameat(directory, &name, top, above)?;
             *lifted += 1;
             continue;
         }
-        let inside = enter(directory, &name)?;
+        let inside = match enter(directory, &name) {
+            Err(Errno::NOTDIR | Errno::LOOP) => return Err(refused),
+            inside => inside?,
+        };
         empty(inside.as_fd(), top, depth + 1, lifted)?;
         drop(inside);
         match unlinkat(directory, &name, AtFlags::REMOVEDIR) {

@@ -1,5 +1,6 @@
 use super::*;
 
+const ALL: &str = "cpuset cpu io memory hugetlb pids\n";
 const POD: &str = "/kubepods/burstable/podu1";
 
 /// Trees of plain directories.
@@ -78,19 +79,27 @@ fn limits_are_written_as_each_version_wants_them() {
     );
     assert_eq!(of("/x/freezer", limits), "");
     assert_eq!(
-        text(unified(limits)),
+        text(unified(limits, ALL)),
         "cpu.weight=39;cpu.max=50000 100000;memory.max=1048576;pids.max=100"
     );
     assert_eq!(
-        text(unified(Limits::default())),
+        text(unified(Limits::default(), ALL)),
         "cpu.max=max 100000;memory.max=max;pids.max=max"
     );
+    // A limit that cannot be had is an error; none that is not wanted.
+    assert_eq!(text(unified(Limits::default(), "io")), "");
+    assert_eq!(
+        text(unified(limits, "pids")),
+        "cpu.max=50000 100000;memory.max=1048576;pids.max=100"
+    );
+    assert_eq!(handed_down(ALL), "+cpu +memory +pids");
+    assert_eq!(handed_down("io memory\n"), "+memory");
     for (shares, weight) in [(2, "1"), (262_144, "10000"), (0, "1")] {
         let limits = Limits {
             shares: Some(shares),
             ..Limits::default()
         };
-        assert_eq!(unified(limits)[0].1, weight);
+        assert_eq!(unified(limits, ALL)[0].1, weight);
     }
 }
 
@@ -112,7 +121,7 @@ fn a_cgroup_is_made_where_something_is_limited() {
     );
     assert!(!at("freezer/kubepods").exists());
 
-    fs::write(at("cgroup.controllers"), "").unwrap();
+    fs::write(at("cgroup.controllers"), ALL).unwrap();
     Trees::find(place.path())
         .unwrap()
         .make(POD, limits)

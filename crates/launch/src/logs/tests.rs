@@ -180,7 +180,8 @@ fn links_lead_to_logs_and_dead_ones_of_our_own_are_removed() {
     assert_eq!(logs.remove_dead_links(|id| id == "cc").unwrap(), [dead]);
     assert_eq!(sorted(&logs.links).len(), 4);
 
-    logs.remove(&pod).unwrap();
+    logs.remove(&pod.key, &pod.uid).unwrap();
+    assert!(logs.remove(&pod.key, "../u").is_err());
     assert!(!logs.of_pod(&pod).unwrap().exists());
     assert_eq!(logs.remove_dead_links(|_| false).unwrap().len(), 2);
 }
