@@ -146,17 +146,16 @@ fn help(names: &[String]) -> Result<(), Failure> {
 
 fn generate(document: Document) -> Result<(), Failure> {
     let visible = visible();
+    let of_check = format!("{PROGRAM}-check");
     match document {
-        Document::Man => print(manual::page(visible, PROGRAM, "").map_err(unsayable)?),
+        Document::Man => print(manual::page(visible, PROGRAM, &of_check).map_err(unsayable)?),
         Document::ManCheck => {
-            let name = format!("{PROGRAM}-check");
             let check = visible.find_subcommand("check").cloned();
             let check = check.unwrap_or_default();
             let check = check
-                .version(VERSION)
                 .bin_name(format!("{PROGRAM} check"))
-                .display_name(name.clone());
-            print(manual::page(check, &name, PROGRAM).map_err(unsayable)?)
+                .display_name(of_check.clone());
+            print(manual::page(check, &of_check, PROGRAM).map_err(unsayable)?)
         }
         Document::ReportsSchema => print(report::json::schema().map_err(unsayable)?),
     }

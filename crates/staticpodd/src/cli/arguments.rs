@@ -78,8 +78,9 @@ pub(crate) struct Check {
     /// Host paths, owners, modes and the host's name are not judged.
     #[arg(long)]
     pub(crate) no_host: bool,
-    /// Name of the node, which becomes the end of the pods' names [default: the host's name]
-    #[arg(long, visible_alias = "node-name", value_name = "NAME", value_parser = node)]
+    /// Name of the node, which becomes the end of the pods' names; --node-name is the same
+    /// [default: the host's name]
+    #[arg(long, alias = "node-name", value_name = "NAME", value_parser = node)]
     pub(crate) hostname_override: Option<String>,
     /// Allow plain http URLs of other hosts
     #[arg(long)]

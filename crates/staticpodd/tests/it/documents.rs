@@ -1,4 +1,6 @@
-//! Generated documents are committed.
+//! Generated documents are committed, and know every rule.
+
+use std::{fs, path::Path};
 
 use super::run;
 
@@ -32,4 +34,39 @@ fn the_schema_of_the_reports_is_up_to_date() {
         include_str!("../../../../docs/staticpodd-reports.schema.json"),
         "docs/staticpodd-reports.schema.json",
     );
+}
+
+/// The names after `warn(` in the sources of a folder.
+fn rules_of(folder: &Path, into: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rules_of(&path, into);
+        } else {
+            let text = fs::read_to_string(&path).unwrap();
+            let production = text.split("mod tests {").next().unwrap();
+            for start in [".warn(", "rule: "] {
+                let calls = production.split(start).skip(1).map(str::trim_start);
+                let names = calls.filter_map(|call| call.strip_prefix('"')?.split('"').next());
+                into.extend(names.map(str::to_owned));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_rule_of_the_pod_model_is_in_the_table_of_rules() {
+    let mut rules = Vec::new();
+    rules_of(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("../pod/src"),
+        &mut rules,
+    );
+    assert!(rules.len() > 10, "{rules:?}");
+    let page = include_str!("../../../../docs/staticpodd.md");
+    for rule in rules {
+        assert!(
+            page.contains(&format!("| `{rule}` | warning |")),
+            "add {rule} to crates/staticpodd/src/rules.rs and docs/staticpodd.md"
+        );
+    }
 }
