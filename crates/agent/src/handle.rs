@@ -1,0 +1,117 @@
+//! Questions and wishes to a running agent.
+
+use std::{sync::Arc, time::Duration};
+
+use manifests::view::Report;
+use plan::PodKey;
+use pod::{Pod, api};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// The agent does not run any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the agent is stopping and takes no more questions")]
+pub struct Gone;
+
+/// One pod.
+#[derive(Debug, Clone)]
+pub struct PodView {
+    /// Its name.
+    pub key: PodKey,
+    /// As wanted; `None` when its manifest is gone and it is being stopped.
+    pub pod: Option<Arc<Pod>>,
+    /// As a kubelet would publish it; empty without a manifest.
+    pub status: api::PodStatus,
+    /// Ready, or ended well.
+    pub ready: bool,
+    /// Something of it is being stopped.
+    pub stopping: bool,
+}
+
+/// One source.
+#[derive(Debug, Clone)]
+pub struct SourceView {
+    /// Its path or URL.
+    pub name: String,
+    /// It was read completely.
+    pub complete: bool,
+    /// Why it cannot be read as a whole now.
+    pub trouble: Option<String>,
+    /// Its files.
+    pub files: Vec<Arc<Report>>,
+}
+
+/// Everything there is to know at one instant.
+#[derive(Debug, Clone)]
+pub struct Overview {
+    /// In the order of their names.
+    pub pods: Vec<PodView>,
+    /// In the order of the configuration.
+    pub sources: Vec<SourceView>,
+    /// Why the runtime does not answer, if it does not.
+    pub runtime_down: Option<String>,
+    /// Why what is remembered cannot be written down, if it cannot.
+    pub store_trouble: Option<String>,
+}
+
+/// What is asked of the loop.
+pub(crate) enum Ask {
+    View(oneshot::Sender<Overview>),
+    Restart(PodKey, Option<String>, oneshot::Sender<bool>),
+    StopAll(Option<Duration>, oneshot::Sender<()>),
+    Look,
+}
+
+/// Asks a running agent. Clones ask the same one.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    pub(crate) asks: mpsc::Sender<Ask>,
+    pub(crate) changes: watch::Receiver<u64>,
+}
+
+impl Handle {
+    async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Gone> {
+        let (sender, answer) = oneshot::channel();
+        self.asks.send(ask(sender)).await.map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
+    }
+
+    /// Everything there is to know now.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn view(&self) -> Result<Overview, Gone> {
+        self.ask(Ask::View).await
+    }
+
+    /// Restarts a pod, or one of its containers. `false` where no such thing runs.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn restart(&self, key: PodKey, container: Option<String>) -> Result<bool, Gone> {
+        self.ask(|answer| Ask::Restart(key, container, answer))
+            .await
+    }
+
+    /// Stops everything, the lowest priority first, and starts nothing any more; answers when all
+    /// is stopped. `grace` shortens what the pods ask for.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn stop_all(&self, grace: Option<Duration>) -> Result<(), Gone> {
+        self.ask(|answer| Ask::StopAll(grace, answer)).await
+    }
+
+    /// Looks at all sources now.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn look(&self) -> Result<(), Gone> {
+        self.asks.send(Ask::Look).await.map_err(|_| Gone)
+    }
+
+    /// Grows with every change, for those who watch.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.clone()
+    }
+}
