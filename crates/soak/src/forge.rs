@@ -24,6 +24,10 @@ const KEY_HASH: &str = "transit-key-hash.kms.openbao.org";
 const KEY_VERSION: &str = "transit-key-version.kms.openbao.org";
 const PROVIDER: &str = "provider.kms.openbao.org";
 
+/// Where a node does not know a version yet, only a key_id with its own hash beside it entitles to
+/// a look at the key's metadata.
+const UNKNOWN_YET: &str = "key_id_unknown";
+
 /// Ways to forge.
 pub(crate) const WAYS: usize = 11;
 
@@ -65,7 +69,7 @@ pub(crate) fn forge(sealed: &Sealed, other: Option<&Family>, way: usize, rng: &m
         }
         (5, _) => {
             forged.how = "no annotations";
-            forged.classes = &["aad_missing"];
+            forged.classes = &["aad_missing", UNKNOWN_YET];
             forged.annotations.clear();
         }
         (6, _) => {
@@ -81,8 +85,7 @@ pub(crate) fn forge(sealed: &Sealed, other: Option<&Family>, way: usize, rng: &m
         (8, Some(other)) => {
             forged.how = "key_id of another version";
             forged.key_id.clone_from(&other.key_id);
-            // Where the other version is not known yet, the hash does not entitle to a refresh.
-            forged.classes = &["aad_mismatch", "key_id_unknown"];
+            forged.classes = &["aad_mismatch", UNKNOWN_YET];
         }
         (9, Some(other)) => {
             forged.how = "key_id and annotations of another version";
@@ -144,5 +147,24 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), WAYS + 1);
+    }
+
+    #[test]
+    fn whoever_leaves_the_hash_of_the_key_id_out_may_hear_that_the_version_is_unknown() {
+        let (own, other) = (sealed(3), sealed(4));
+        let mut rng = Rng::with_seed(1);
+        for way in 0..WAYS {
+            let forged = forge(&own, Some(&other.family), way, &mut rng);
+            let named = matches!(
+                forged.how,
+                "no annotations" | "key_id of another version" | "key_id of nobody"
+            );
+            assert_eq!(
+                forged.classes.contains(&UNKNOWN_YET),
+                named,
+                "{}",
+                forged.how
+            );
+        }
     }
 }
