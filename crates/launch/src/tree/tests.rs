@@ -46,6 +46,16 @@ fn a_symlink_in_place_of_the_tree_is_not_followed() {
 }
 
 #[test]
+fn a_symlink_in_place_of_a_directory_is_not_entered() {
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join("true")).unwrap();
+    symlink("true", place.path().join("link")).unwrap();
+    let top = openat(CWD, place.path(), INSIDE, Mode::empty()).unwrap();
+    assert!(enter(top.as_fd(), &c"true".to_owned()).is_ok());
+    assert!(enter(top.as_fd(), &c"link".to_owned()).is_err());
+}
+
+#[test]
 fn a_tree_deeper_than_any_stack_is_removed() {
     let place = tempfile::tempdir().unwrap();
     let tree = place.path().join("tree");
