@@ -409,7 +409,8 @@ impl Office {
             return;
         }
         // While a look is under way nothing is due.
-        if self.paths_due.get_or_insert(now.mono) > &mut now.mono.clone() {
+        let due = *self.paths_due.get_or_insert(now.mono);
+        if due > now.mono {
             return;
         }
         self.paths_due = Some(Duration::MAX);

@@ -128,7 +128,7 @@ pub(crate) struct Rig {
     pub(crate) host: Arc<Plain>,
     pub(crate) clock: Arc<TokioClock>,
     pub(crate) events: Arc<Mutex<Vec<String>>>,
-    root: tempfile::TempDir,
+    pub(crate) root: tempfile::TempDir,
     says: watch::Sender<Said>,
     manifests: BTreeMap<String, Loaded>,
     decoder: Manifests,
@@ -243,8 +243,12 @@ impl Rig {
     }
 
     pub(crate) fn add(&mut self, name: &str, loaded: Loaded) {
-        self.manifests.insert(name.to_owned(), loaded);
+        self.replace(name, loaded);
         self.tell();
+    }
+
+    pub(crate) fn replace(&mut self, name: &str, loaded: Loaded) {
+        self.manifests.insert(name.to_owned(), loaded);
     }
 
     /// What was written last under a name.

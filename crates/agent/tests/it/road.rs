@@ -285,3 +285,37 @@ async fn what_the_host_lacks_is_tried_again() {
     let took = rig.until_ready("web").await;
     assert!(took <= Duration::from_secs(10), "{took:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_holds_a_pod_until_a_path_exists() {
+    let mut rig = Rig::started().await;
+    let path = rig.root.path().join("socket");
+    let text = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: late\n  annotations:\n    \
+         staticpodd/after-paths: {}\nspec:\n  containers:\n  - \
+         {{name: main, image: {IMAGE}}}\n",
+        path.display()
+    );
+    let loaded = rig.load("late", &text).unwrap();
+    rig.add("late", loaded);
+    rig.pass(30).await;
+    assert!(rig.running().await.is_empty());
+    std::fs::write(&path, "").unwrap();
+    let took = rig.until_ready("late").await;
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_takes_no_notes_stops_no_pod_and_is_shown() {
+    let mut rig = Rig::started().await;
+    let (state, aside) = (rig.root.path().join("state"), rig.root.path().join("aside"));
+    std::fs::rename(&state, &aside).unwrap();
+    rig.put("web", &work("hang"));
+    rig.until_ready("web").await;
+    let trouble = rig.handle().view().await.unwrap().store_trouble.unwrap();
+    assert!(trouble.contains("default/web-n1"), "{trouble}");
+    std::fs::rename(&aside, &state).unwrap();
+    rig.pass(5).await;
+    assert!(rig.handle().view().await.unwrap().store_trouble.is_none());
+    assert_eq!(rig.state_files(), 1);
+}
