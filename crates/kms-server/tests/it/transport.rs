@@ -65,7 +65,8 @@ async fn t05_settings_come_at_once_and_carry_our_numbers() {
     let settings = find(&mut stream, |frame| frame.kind == SETTINGS)
         .await
         .unwrap();
-    assert!(began.elapsed() < Duration::from_millis(100));
+    // Before any pause of ours could have passed.
+    assert!(began.elapsed() < Duration::from_secs(2));
     let value = |wanted: u16| {
         let mut entries = settings.payload.chunks(6);
         let entry = entries.find(|entry| entry[..2] == wanted.to_be_bytes());

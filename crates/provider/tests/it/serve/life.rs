@@ -166,8 +166,8 @@ async fn a_call_that_waits_for_a_login_at_sigterm_gets_it_and_its_answer() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn work_that_nobody_waits_for_does_not_hold_up_the_end() {
     let mut world = World::new().await;
-    world.stage.set("openbao.timeout", "4s");
-    world.stage.set("status.statusMaxStaleness", "10s");
+    world.stage.set("openbao.timeout", "9s");
+    world.stage.set("status.statusMaxStaleness", "20s");
     let (provider, mut sealed) = world.with_data().await;
     let scope = Scope {
         provider_name: "openbao".into(),

