@@ -8,8 +8,8 @@
 //!
 //! Requests that do not come to their end are given up one by one. Their client is cut off when
 //! that happens again and again. How many they were does not count, because a stop of a machine
-//! can break the requests of a good client, and as many at once as there are. What its unended
-//! requests hold meanwhile is bounded for each client alone, so that nobody pays for another.
+//! can break the requests of a good client, and as many at once as there are. What has come of the
+//! bodies of its unended requests is bounded for each client alone, so that nobody pays for another.
 
 use std::{
     collections::BTreeMap,
