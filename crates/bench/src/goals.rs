@@ -58,12 +58,15 @@ impl Goal {
         }
     }
 
-    /// A missed goal stays missed, whoever else misses it.
+    /// A missed goal stays missed, whoever else misses it. The relay's miss is worth a word where
+    /// ours is no more than a tenth larger.
     pub(crate) fn verdict(&self) -> &'static str {
         match (self.value, self.relay) {
             (None, _) => "not measured",
             (Some(value), _) if self.is_held_by(value) => "held",
-            (Some(_), Some(relay)) if !self.is_held_by(relay) => "missed, by the relay too",
+            (Some(value), Some(relay)) if !self.is_held_by(relay) && value <= 1.1 * relay => {
+                "missed, by the relay too"
+            }
             (Some(_), _) => "missed",
         }
     }
@@ -245,6 +248,13 @@ mod tests {
         let all = goals(&rows, &facts());
         assert_eq!(verdict(&all, what).0, "missed, by the relay too");
         assert_eq!(verdict(&all, what).1.relay, Some(321.0 / 320.0));
+        rows[3].p50 = 360.0;
+        let alone = "missed by more than a tenth more than the relay's";
+        assert_eq!(
+            verdict(&goals(&rows, &facts()), what).0,
+            "missed",
+            "{alone}"
+        );
         rows[3].p50 = 320.0;
         assert_eq!(verdict(&goals(&rows, &facts()), what).0, "held");
     }
