@@ -1,6 +1,6 @@
 //! Every field of a v1 Pod: supported, refused or ignored, and why.
 //!
-//! One table for the reader and for the document: [`crate::read`] refuses and warns by it, and
+//! One table for the reader and for the document: [`crate::read()`] refuses and warns by it, and
 //! `docs/pod-fields.md` is written from it, so that they cannot differ. Nothing that limits what a
 //! container may do is ignored: it has its effect, or the manifest is refused.
 
