@@ -19,8 +19,24 @@ pub fn of(pod: &Pod, cgroups: Cgroups) -> String {
         Class::Burstable => Some("burstable"),
         Class::BestEffort => Some("besteffort"),
     };
-    let own = format!("pod{}", pod.uid);
-    let parts = ["kubepods"].into_iter().chain(class).chain([own.as_str()]);
+    path(driver, class, &format!("pod{}", pod.uid))
+}
+
+/// All that [`of`] could have said of a pod of which only the uid is known.
+#[must_use]
+pub fn every(uid: &str, cgroups: Cgroups) -> Vec<String> {
+    let Some(driver) = cgroups.driver else {
+        return Vec::new();
+    };
+    let own = format!("pod{uid}");
+    [None, Some("burstable"), Some("besteffort")]
+        .into_iter()
+        .map(|class| path(driver, class, &own))
+        .collect()
+}
+
+fn path(driver: Driver, class: Option<&str>, own: &str) -> String {
+    let parts = ["kubepods"].into_iter().chain(class).chain([own]);
     match driver {
         Driver::Cgroupfs => parts.map(|part| format!("/{part}")).collect(),
         Driver::Systemd => slices(parts),
