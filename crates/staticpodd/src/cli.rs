@@ -2,9 +2,16 @@
 //!
 //! Modules from the ground floor to the roof; each uses only what stands above it.
 
-use std::{error::Error, ffi::OsString, process::ExitCode};
+use std::{
+    error::Error,
+    ffi::OsString,
+    path::{Path, absolute},
+    process::ExitCode,
+};
 
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+use cri::Endpoint;
+use manifests::address::Address;
 use pod::Node;
 
 use crate::{
@@ -13,14 +20,16 @@ use crate::{
     host,
     input::{Argument, each},
     report::{self, Outcome, Summary},
+    run,
     version::{COMMIT, VERSION},
 };
 
 mod arguments;
 mod manual;
 mod output;
+mod values;
 
-use arguments::{Arguments, Check, Command, Document, Form, Output};
+use arguments::{Arguments, Check, Command, Document, Form, Output, Run};
 
 const PROGRAM: &str = "staticpodd";
 
@@ -37,8 +46,8 @@ pub fn run() -> ExitCode {
 /// What people are told at the end.
 fn tell(outcome: &Result<(), Failure>) {
     match outcome {
-        // The report has said it.
-        Ok(()) | Err(Failure::Problems | Failure::Unreadable) => {}
+        // The report or the log has said it.
+        Ok(()) | Err(Failure::Problems | Failure::Unreadable | Failure::Run(_)) => {}
         // Help goes to standard output, complaints to standard error, both in clap's words.
         Err(Failure::Usage(error)) => {
             let _ = error.print();
@@ -51,6 +60,7 @@ fn tell(outcome: &Result<(), Failure>) {
 
 fn dispatch(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
+        Command::Run(arguments) => run_agent(arguments),
         Command::Check(arguments) => check(arguments),
         Command::Version { output: Form::Text } => {
             print(format!("{PROGRAM} {VERSION} (commit {COMMIT})\n"))
@@ -66,6 +76,55 @@ fn dispatch(arguments: &Arguments) -> Result<(), Failure> {
         Command::Help { command } => help(command),
         Command::Generate { document } => generate(*document),
     }
+}
+
+fn run_agent(arguments: &Run) -> Result<(), Failure> {
+    let wrong = |why: String| {
+        let grammar = Arguments::command();
+        let run = grammar.find_subcommand("run").cloned();
+        let mut run = run.unwrap_or(grammar).bin_name(format!("{PROGRAM} run"));
+        Failure::Usage(run.error(ErrorKind::ValueValidation, why))
+    };
+    let insecure = arguments.insecure_manifest_url;
+    let url = arguments.manifest_url.as_deref();
+    let site = url.filter(|url| !url.is_empty());
+    let site = site.map(|url| Address::parse(url, insecure)).transpose();
+    let path = arguments.pod_manifest_path.as_path();
+    let folder = Some(path).filter(|path| !path.as_os_str().is_empty());
+    let site = site.map_err(|error| wrong(error.to_string()))?;
+    if folder.is_none() && site.is_none() {
+        return Err(wrong(
+            "there is neither a --pod-manifest-path nor a --manifest-url".to_owned(),
+        ));
+    }
+    let headers = arguments.manifest_url_header.iter();
+    let endpoint = Endpoint::parse(&arguments.container_runtime_endpoint);
+    let whole = |path: &Path| absolute(path).unwrap_or_else(|_| path.to_owned());
+    run::run(run::Settings {
+        folder: folder.map(whole),
+        site,
+        headers: headers
+            .map(|header| (header.name.clone(), header.value()))
+            .collect(),
+        node: arguments
+            .hostname_override
+            .clone()
+            .unwrap_or_else(host::name),
+        endpoint: endpoint.map_err(|error| wrong(error.to_string()))?,
+        folder_period: arguments.file_check_frequency,
+        site_period: arguments.http_check_frequency,
+        root: whole(&arguments.root_dir),
+        logs: whole(&arguments.pod_logs_dir),
+        ips: arguments.node_ip.clone(),
+        cluster_dns: arguments
+            .cluster_dns
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        cluster_domain: arguments.cluster_domain.trim_end_matches('.').to_owned(),
+        notify_socket: std::env::var_os("NOTIFY_SOCKET"),
+    })?;
+    Ok(())
 }
 
 fn check(arguments: &Check) -> Result<(), Failure> {
@@ -149,16 +208,19 @@ fn generate(document: Document) -> Result<(), Failure> {
     let of_check = format!("{PROGRAM}-check");
     match document {
         Document::Man => print(manual::page(visible, PROGRAM, &of_check).map_err(unsayable)?),
-        Document::ManCheck => {
-            let check = visible.find_subcommand("check").cloned();
-            let check = check.unwrap_or_default();
-            let check = check
-                .bin_name(format!("{PROGRAM} check"))
-                .display_name(of_check.clone());
-            print(manual::page(check, &of_check, PROGRAM).map_err(unsayable)?)
-        }
+        Document::ManCheck => page_of(&visible, "check"),
+        Document::ManRun => page_of(&visible, "run"),
         Document::ReportsSchema => print(report::json::schema().map_err(unsayable)?),
     }
+}
+
+fn page_of(visible: &clap::Command, name: &str) -> Result<(), Failure> {
+    let command = visible.find_subcommand(name).cloned().unwrap_or_default();
+    let page = format!("{PROGRAM}-{name}");
+    let command = command
+        .bin_name(format!("{PROGRAM} {name}"))
+        .display_name(page.clone());
+    print(manual::page(command, &page, PROGRAM).map_err(unsayable)?)
 }
 
 fn print(text: impl AsRef<[u8]>) -> Result<(), Failure> {

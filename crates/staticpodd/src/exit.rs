@@ -2,6 +2,8 @@
 
 use std::{error::Error, process::ExitCode};
 
+use crate::run::RunError;
+
 /// Why a command did not end with 0.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -14,12 +16,16 @@ pub(crate) enum Failure {
     /// The command line is not understood.
     #[error("{0}")]
     Usage(clap::Error),
+    /// The agent cannot start, or had to end; its log says why.
+    #[error(transparent)]
+    Run(#[from] RunError),
     /// What the command has to say cannot be said.
     #[error("the output cannot be written")]
     Output(#[source] Box<dyn Error + Send + Sync>),
 }
 
-/// The exit code of `outcome`: 0 done and sound, 1 problems were found, 2 anything else.
+/// The exit code of `outcome`: 0 done and sound, 1 problems were found, 2 anything else that
+/// keeps a command from its answer, 3 the agent cannot start or had to end.
 pub(crate) fn code(outcome: &Result<(), Failure>) -> ExitCode {
     ExitCode::from(number(outcome))
 }
@@ -31,6 +37,7 @@ fn number(outcome: &Result<(), Failure>) -> u8 {
         Err(Failure::Usage(asked)) if !asked.use_stderr() => 0,
         Err(Failure::Problems) => 1,
         Err(Failure::Unreadable | Failure::Usage(_) | Failure::Output(_)) => 2,
+        Err(Failure::Run(_)) => 3,
     }
 }
 
@@ -51,6 +58,10 @@ mod tests {
             (Err(Failure::Unreadable), 2),
             (Err(usage(ErrorKind::UnknownArgument)), 2),
             (Err(Failure::Output("x".into())), 2),
+            (
+                Err(Failure::Run(RunError::Process(std::io::Error::other("x")))),
+                3,
+            ),
         ] {
             assert_eq!(number(&outcome), expected, "{outcome:?}");
         }

@@ -4,6 +4,7 @@
 
 pub mod version;
 
+mod causes;
 mod finding;
 mod rules;
 
@@ -11,6 +12,11 @@ mod host;
 mod input;
 mod check;
 mod report;
+
+mod node;
+mod launching;
+mod telling;
+mod run;
 
 mod exit;
 pub mod cli;

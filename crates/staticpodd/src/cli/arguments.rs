@@ -1,9 +1,11 @@
 //! The command line's grammar.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+use super::values::{Header, duration};
 
 /// Static pods without a kubelet.
 #[derive(Debug, Parser)]
@@ -13,7 +15,7 @@ use clap_complete::Shell;
     disable_help_subcommand = true,
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 sound, 1 problems were found, 2 usage, or something cannot be read or written."
+    after_help = "Exit codes: 0 sound, 1 problems were found, 2 usage, or something cannot be read or written, 3 the agent cannot start or had to end."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -22,6 +24,13 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Run the pods of a directory or a URL, on a runtime that speaks CRI
+    #[command(
+        long_about = "Run the pods of a directory or a URL, on a runtime that speaks CRI.\n\n\
+        Runs as root, until SIGTERM or SIGINT. Pods go on running after that; the next start finds them. The flags \
+        have a kubelet's names and meanings. The log is JSON lines on standard error."
+    )]
+    Run(Box<Run>),
     /// Say what is wrong or unwise in manifests, without touching a runtime
     #[command(
         long_about = "Say what is wrong or unwise in manifests, without touching a runtime.\n\n\
@@ -55,6 +64,58 @@ pub(crate) enum Command {
         /// Which
         document: Document,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Directory of manifests, or one file; an empty value is none
+    #[arg(long, value_name = "PATH", default_value = "/etc/kubernetes/manifests", value_parser = path)]
+    pub(crate) pod_manifest_path: PathBuf,
+    /// URL of a Pod or a PodList
+    #[arg(long, value_name = "URL")]
+    pub(crate) manifest_url: Option<String>,
+    /// Headers to send with each request for it; other users may see arguments, so rather an address that needs none
+    #[arg(long, value_name = "NAME:VALUE", value_delimiter = ',', value_parser = Header::parse)]
+    pub(crate) manifest_url_header: Vec<Header>,
+    /// Allow a plain http URL of another host
+    #[arg(long)]
+    pub(crate) insecure_manifest_url: bool,
+    /// Name of the node, which becomes the end of the pods' names [default: the host's name]
+    #[arg(long, alias = "node-name", value_name = "NAME", value_parser = node)]
+    pub(crate) hostname_override: Option<String>,
+    /// Socket of the runtime
+    #[arg(
+        long,
+        value_name = "ENDPOINT",
+        default_value = "unix:///run/containerd/containerd.sock"
+    )]
+    pub(crate) container_runtime_endpoint: String,
+    /// Between two full looks at the directory, which is watched besides
+    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = duration)]
+    pub(crate) file_check_frequency: Duration,
+    /// Between two requests for the URL
+    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = duration)]
+    pub(crate) http_check_frequency: Duration,
+    /// Directory of the agent: its memory, and the volumes of pods
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/staticpodd")]
+    pub(crate) root_dir: PathBuf,
+    /// Directory of the pods' logs; links to them lie in a directory `containers` beside it
+    #[arg(long, value_name = "DIR", default_value = "/var/log/pods")]
+    pub(crate) pod_logs_dir: PathBuf,
+    /// Addresses of the node [default: where its packets to elsewhere come from]
+    #[arg(long, value_name = "IP", value_delimiter = ',')]
+    pub(crate) node_ip: Vec<IpAddr>,
+    /// Addresses of the cluster's DNS
+    #[arg(long, value_name = "IP", value_delimiter = ',')]
+    pub(crate) cluster_dns: Vec<IpAddr>,
+    /// The cluster's domain
+    #[arg(
+        long,
+        value_name = "DOMAIN",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) cluster_domain: String,
 }
 
 #[derive(Debug, Args)]
@@ -113,8 +174,19 @@ pub(crate) enum Document {
     Man,
     /// docs/man/staticpodd-check.1
     ManCheck,
+    /// docs/man/staticpodd-run.1
+    ManRun,
     /// docs/staticpodd-reports.schema.json
     ReportsSchema,
+}
+
+/// Any path, also none.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "what a parser of the command line gives"
+)]
+fn path(text: &str) -> Result<PathBuf, String> {
+    Ok(PathBuf::from(text))
 }
 
 /// As kubelets have it: trimmed, in lower case, and a DNS subdomain.

@@ -11,7 +11,7 @@ use clap_mangen::{
 use crate::version::VERSION;
 
 /// What an exit code means.
-const CODES: [(&str, &str); 3] = [
+const CODES: [(&str, &str); 4] = [
     ("0", "Nothing is wrong; there may be advice."),
     (
         "1",
@@ -20,6 +20,10 @@ const CODES: [(&str, &str); 3] = [
     (
         "2",
         "The command line is not understood, or something cannot be read or written.",
+    ),
+    (
+        "3",
+        "The agent cannot start or had to end; its log says why.",
     ),
 ];
 

@@ -21,6 +21,11 @@ fn the_manual_pages_are_up_to_date() {
         "docs/man/staticpodd.1",
     );
     same(
+        "man-run",
+        include_str!("../../../../docs/man/staticpodd-run.1"),
+        "docs/man/staticpodd-run.1",
+    );
+    same(
         "man-check",
         include_str!("../../../../docs/man/staticpodd-check.1"),
         "docs/man/staticpodd-check.1",

@@ -12,7 +12,7 @@ fn every_command_is_in_the_help_and_no_other() {
         .take_while(|line| line.starts_with("  "))
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    assert_eq!(listed, ["check", "version", "completion", "help"]);
+    assert_eq!(listed, ["run", "check", "version", "completion", "help"]);
     for command in listed {
         let help = run(&[command, "--help"]);
         assert_eq!(help.code, 0, "{command}");
@@ -34,6 +34,16 @@ fn usage_errors_end_with_code_2_and_say_so_on_standard_error() {
         &["check", "ftp://host.example/pod.yaml"],
         &["check", "http://host.example/pod.yaml"],
         &["check", "https://user:word@host.example/pod.yaml"],
+        &["run", "--pod-manifest-path", ""],
+        &["run", "--manifest-url", "http://host.example/pod.yaml"],
+        &["run", "--manifest-url-header", "nothing"],
+        &[
+            "run",
+            "--container-runtime-endpoint",
+            "tcp://host.example:1",
+        ],
+        &["run", "--file-check-frequency", "20"],
+        &["run", "--node-ip", "node"],
         &["completion", "dos"],
         &["help", "frobnicate"],
     ] {

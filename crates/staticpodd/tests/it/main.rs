@@ -16,6 +16,7 @@ use std::{
 mod documents;
 mod grammar;
 mod reports;
+mod road;
 mod texts;
 
 /// Of one run.

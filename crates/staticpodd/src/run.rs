@@ -1,0 +1,331 @@
+//! `run`: the agent, from its settings to its end.
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process,
+    sync::Arc,
+    time::Duration,
+};
+
+use agent::{Agent, Manifests, Source};
+use cri::{Client, Endpoint, Runtime, v1::PodSandbox};
+use daemon::{harden, lines::Format, logging::Log, notify::Notifier, shutdown::Shutdown};
+use http::HeaderName;
+use launch::{cgroup::Trees, host::Root, logs::Logs, node::Dns};
+use manifests::{
+    address::Address,
+    directory::Timing,
+    folder::{self, Folder},
+    kept::{KeptError, boot},
+    site::{self, Site},
+};
+use pace::{Clock, SystemClock};
+use pod::{Node, naming::CONFIG_SOURCE};
+use secret::SecretText;
+
+use crate::{
+    causes::chain,
+    host,
+    launching::{Launcher, Premises},
+    node::{self, Abilities, Machine},
+    telling,
+    version::{COMMIT, VERSION},
+};
+
+/// Between two questions to a runtime that does not answer yet.
+const RUNTIME_RETRY: Duration = Duration::from_secs(1);
+/// How long something that hangs in the kernel may hold up the end of the process.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What the agent is told on its command line.
+pub(crate) struct Settings {
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) site: Option<Address>,
+    pub(crate) headers: Vec<(HeaderName, SecretText)>,
+    pub(crate) node: String,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) folder_period: Duration,
+    pub(crate) site_period: Duration,
+    pub(crate) root: PathBuf,
+    pub(crate) logs: PathBuf,
+    pub(crate) ips: Vec<IpAddr>,
+    pub(crate) cluster_dns: Vec<String>,
+    pub(crate) cluster_domain: String,
+    /// `NOTIFY_SOCKET`.
+    pub(crate) notify_socket: Option<OsString>,
+}
+
+/// Why the agent does not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    /// The system has no threads, signals or sockets left, or takes no settings of the process.
+    #[error("the process cannot be set up")]
+    Process(#[source] io::Error),
+    /// Its directories, or the cgroups.
+    #[error(transparent)]
+    Host(#[from] launch::host::HostError),
+    /// What it remembers of manifests.
+    #[error(transparent)]
+    Kept(#[from] KeptError),
+    /// Its lock, or what it remembers of pods.
+    #[error(transparent)]
+    Open(#[from] agent::OpenError),
+    /// It broke off.
+    #[error(transparent)]
+    Agent(#[from] agent::RunError),
+    /// Two agents would fight for the same pods.
+    #[error(
+        "the runtime at {endpoint} holds static pods of a kubelet ({pods}): stop that kubelet, and stop and remove its pods with crictl stopp and crictl rmp, before this agent starts"
+    )]
+    Kubelet {
+        /// Where.
+        endpoint: String,
+        /// Some of them.
+        pods: String,
+    },
+}
+
+/// Runs until a signal. What runs goes on running.
+///
+/// # Errors
+/// [`RunError`]; the log has said it.
+pub(crate) fn run(settings: Settings) -> Result<(), RunError> {
+    let log = Log::default();
+    // Somebody else's log in this process is as good.
+    let _ = log.follow(tracing::Level::INFO, Format::Json);
+    let outcome = start(settings, &log);
+    match &outcome {
+        Ok(()) => tracing::info!("process.stopped"),
+        Err(error) => tracing::error!(reason = chain(error), "process.failed"),
+    }
+    outcome
+}
+
+fn start(settings: Settings, log: &Log) -> Result<(), RunError> {
+    harden::protect_memory().map_err(RunError::Process)?;
+    log.start().map_err(RunError::Process)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(RunError::Process)?;
+    let outcome = runtime.block_on(serve(settings));
+    runtime.shutdown_timeout(FAREWELL);
+    outcome
+}
+
+async fn serve(settings: Settings) -> Result<(), RunError> {
+    let notifier =
+        Notifier::new(settings.notify_socket.as_deref(), None).map_err(RunError::Process)?;
+    let shutdown = Shutdown::default();
+    let impatient = shutdown.on_signals().map_err(RunError::Process)?;
+    tracing::info!(
+        version = VERSION,
+        commit = COMMIT,
+        pid = process::id(),
+        node = settings.node,
+        "process.started"
+    );
+    let client: Arc<dyn Runtime> = Arc::new(Client::new(settings.endpoint.clone()));
+    let working = async {
+        let (abilities, sandboxes) = tokio::select! {
+            answers = ask(&*client) => answers,
+            () = shutdown.wait() => return Ok(()),
+        };
+        refuse_kubelet(sandboxes, &settings.endpoint)?;
+        let agent = assemble(settings, client, &abilities)?;
+        notifier.ready();
+        let outcome = agent.run(shutdown.wait()).await;
+        notifier.stopping();
+        Ok(outcome?)
+    };
+    tokio::select! {
+        outcome = working => outcome,
+        // Orders that are given up are seen by the next run.
+        () = impatient => Ok(()),
+    }
+}
+
+/// What the runtime can do and what it has, as soon as it answers.
+async fn ask(runtime: &dyn Runtime) -> (Abilities, Vec<PodSandbox>) {
+    let mut said = None;
+    loop {
+        let asking = async {
+            let abilities = Abilities::ask(runtime).await?;
+            Ok::<_, cri::Error>((abilities, runtime.list_pod_sandbox(None).await?))
+        };
+        match asking.await {
+            Ok(answers) => return answers,
+            Err(error) => {
+                let reason = chain(&error);
+                if said.as_ref() != Some(&reason) {
+                    tracing::warn!(reason, "runtime.awaited");
+                    said = Some(reason);
+                }
+            }
+        }
+        tokio::time::sleep(RUNTIME_RETRY).await;
+    }
+}
+
+/// Static pods that a kubelet made, and nobody else claims.
+fn refuse_kubelet(sandboxes: Vec<PodSandbox>, endpoint: &Endpoint) -> Result<(), RunError> {
+    let of_kubelet = sandboxes.into_iter().filter(|sandbox| {
+        let source = sandbox.annotations.get(CONFIG_SOURCE);
+        !sandbox.annotations.contains_key(launch::names::OWNER)
+            && source.is_some_and(|source| source == "file" || source == "http")
+    });
+    let names: Vec<String> = of_kubelet
+        .filter_map(|sandbox| sandbox.metadata)
+        .map(|name| format!("{}/{}", name.namespace, name.name))
+        .collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let shown = names.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+    Err(RunError::Kubelet {
+        endpoint: endpoint.to_string(),
+        pods: match names.len().saturating_sub(3) {
+            0 => shown,
+            more => format!("{shown} and {more} more"),
+        },
+    })
+}
+
+fn assemble(
+    settings: Settings,
+    runtime: Arc<dyn Runtime>,
+    abilities: &Abilities,
+) -> Result<Agent, RunError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let root = Root::open(&settings.root)?;
+    let endpoint = settings.endpoint.to_string();
+    let boot = boot();
+    let ips = node::addresses(&settings.ips);
+    let launcher = Launcher::new(premises(
+        &settings,
+        root.clone(),
+        abilities,
+        &ips,
+        Arc::clone(&clock),
+    )?);
+    let mut agent_settings = agent::Settings::new(root.path().to_owned(), endpoint, boot);
+    agent_settings.host_ips = ips;
+    let sources = sources(settings, root.path(), abilities, &clock)?;
+    let (agent, damaged) = Agent::new(
+        agent_settings,
+        runtime,
+        Arc::new(launcher),
+        sources,
+        clock,
+        Arc::new(telling::tell),
+    )?;
+    for piece in damaged {
+        tracing::warn!(reason = chain(&piece), "store.damaged");
+    }
+    Ok(agent)
+}
+
+fn premises(
+    settings: &Settings,
+    root: Root,
+    abilities: &Abilities,
+    ips: &[IpAddr],
+    clock: Arc<dyn Clock>,
+) -> Result<Premises, RunError> {
+    let machine = Machine::look();
+    let cgroups = abilities.cgroups(&machine);
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let beside = settings.logs.parent().unwrap_or(Path::new("/"));
+    let node = launch::Node {
+        name: settings.node.clone(),
+        ips: ips.iter().map(ToString::to_string).collect(),
+        dns: Dns {
+            resolv_conf: fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+            cluster: settings.cluster_dns.clone(),
+            domain: settings.cluster_domain.clone(),
+        },
+        memory: machine.memory,
+        allocatable: machine.allocatable,
+        cgroups,
+        huge_pages: machine.huge_pages,
+        masked_paths: machine.masked_paths,
+        selinux: machine.selinux,
+        seccomp_default: false,
+        recursive_read_only: abilities.recursive_read_only,
+        handlers: std::collections::BTreeMap::new(),
+        root: text(root.path()),
+        logs: text(&settings.logs),
+        owner: agent::owner(root.path(), &settings.endpoint.to_string()),
+        boot: boot(),
+    };
+    Ok(Premises {
+        node,
+        root,
+        logs: Logs {
+            pods: settings.logs.clone(),
+            links: beside.join("containers"),
+        },
+        trees: Trees::find(Path::new(node::CGROUPS))?,
+        clock,
+    })
+}
+
+fn sources(
+    settings: Settings,
+    root: &Path,
+    abilities: &Abilities,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<Source>, RunError> {
+    let node = Node {
+        name: settings.node,
+        suffix: true,
+    };
+    let decoder = |name: &str| {
+        let features = Some(abilities.features());
+        let clock = Arc::clone(clock);
+        Arc::new(Manifests::new(
+            name.to_owned(),
+            node.clone(),
+            features,
+            clock,
+        ))
+    };
+    let mut sources = Vec::new();
+    if let Some(path) = settings.folder {
+        let name = path.to_string_lossy().into_owned();
+        let timing = Timing {
+            rescan: settings.folder_period,
+            ..Timing::default()
+        };
+        let of_folder = folder::Settings {
+            path,
+            root: root.to_owned(),
+            timing,
+            agent: host::user(),
+        };
+        let (folder, damaged) = Folder::open(&of_folder, decoder(&name), Arc::clone(clock))?;
+        damaged.iter().for_each(tell_damage);
+        sources.push(Source::Folder(name, Box::new(folder)));
+    }
+    if let Some(address) = settings.site {
+        let name = address.to_string();
+        let of_site = site::Settings {
+            address,
+            headers: settings.headers,
+            ca_file: None,
+            period: settings.site_period,
+            root: root.to_owned(),
+        };
+        let (site, damaged) = Site::open(of_site, decoder(&name), Arc::clone(clock))?;
+        damaged.iter().for_each(tell_damage);
+        sources.push(Source::Site(name, Box::new(site)));
+    }
+    Ok(sources)
+}
+
+fn tell_damage(piece: &KeptError) {
+    tracing::warn!(reason = chain(piece), "source.damaged");
+}
