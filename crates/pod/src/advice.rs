@@ -11,9 +11,12 @@ use crate::{api, report::Report};
 pub fn check(pod: &api::Pod, report: &mut Report<'_>) {
     let Some(spec) = &pod.spec else { return };
     priority(spec, report);
+    namespaces(spec, report);
     for (field, container) in containers(spec) {
         image(&field, container, report);
         root(&field, spec, container, report);
+        privileged(&field, container, report);
+        fractions(&field, container, report);
         probes(&field, spec, container, report);
     }
     files(spec, report);
@@ -182,6 +185,62 @@ fn root(field: &str, spec: &api::PodSpec, container: &api::Container, report: &m
             },
             "set securityContext.runAsUser to a number that is not 0, or runAsNonRoot: true",
         );
+    }
+}
+
+fn privileged(field: &str, container: &api::Container, report: &mut Report<'_>) {
+    let context = container.security_context.as_ref();
+    if context.and_then(|context| context.privileged) == Some(true) {
+        report.warn(
+            "privileged",
+            format!("{field}.securityContext.privileged"),
+            "gives the container the whole node",
+            "add the capabilities and mounts that it needs instead",
+        );
+    }
+}
+
+/// Network of the node is what static pods are usually for; its processes and its memory are not.
+fn namespaces(spec: &api::PodSpec, report: &mut Report<'_>) {
+    for (set, field, what) in [
+        (
+            spec.host_pid,
+            "hostPID",
+            "see and signal all processes of the node",
+        ),
+        (spec.host_ipc, "hostIPC", "use the node's shared memory"),
+    ] {
+        if set == Some(true) {
+            report.warn(
+                "host-namespace",
+                format!("spec.{field}"),
+                format!("lets the containers {what}"),
+                "remove it, unless the pod serves the node itself",
+            );
+        }
+    }
+}
+
+/// `64m` of memory is a fifteenth of a byte, and nearly always meant to be `64Mi`.
+fn fractions(field: &str, container: &api::Container, report: &mut Report<'_>) {
+    let Some(resources) = &container.resources else {
+        return;
+    };
+    for (amounts, list) in [
+        (&resources.limits, "limits"),
+        (&resources.requests, "requests"),
+    ] {
+        for (name, quantity) in amounts.iter().flatten() {
+            let bytes = name == "memory" || name == "ephemeral-storage";
+            if bytes && quantity.0.ends_with(['m', 'u', 'n']) {
+                report.warn(
+                    "fraction-of-a-byte",
+                    format!("{field}.resources.{list}[{name}]"),
+                    "is counted in fractions of a byte",
+                    "write Mi instead of m",
+                );
+            }
+        }
     }
 }
 

@@ -184,7 +184,11 @@ fn entry(path: &Path, name: &OsString, judge: bool) -> Input {
         );
     }
     if let Some(why) = rules::ignored(name) {
-        let advice = "rename it if it is a manifest, or leave it";
+        let advice = if name.as_encoded_bytes().starts_with(b".") {
+            "rename it if it is a manifest, or leave it"
+        } else {
+            "move it out of here: a kubelet runs whatever its name is; or rename it if it is a manifest"
+        };
         return input(path, Content::Ignored(why.to_owned(), advice));
     }
     let content = match open(path, false) {

@@ -94,6 +94,15 @@ pub(crate) const ALL: &[Rule] = &[
         "The container can write to the root file system of its image.",
     ),
     warning("root-user", "The container runs as root, or may."),
+    warning("privileged", "The container has the whole node."),
+    warning(
+        "host-namespace",
+        "The pod shares the node's processes or its shared memory.",
+    ),
+    warning(
+        "fraction-of-a-byte",
+        "Memory or storage is counted in fractions of a byte, as in 64m for 64Mi.",
+    ),
     warning(
         "capability-prefix",
         "The capability has the prefix CAP_, which runtimes may not know.",

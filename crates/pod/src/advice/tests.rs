@@ -45,12 +45,14 @@ fn a_careful_pod_gets_no_advice() {
     assert_eq!(advice(careful(), check), []);
 }
 
-#[test]
-fn each_unwise_field_gets_its_advice_and_nothing_else_does() {
+/// What is set in the spec, to what; the rule and the field that speak of it.
+type Row = (&'static str, Value, &'static str, &'static str);
+
+fn unwise() -> Vec<Row> {
     const SECURITY: &str = "containers/0/securityContext";
     const HOST: &str = "volumes/0/hostPath";
     const IMAGE: &str = "containers/0/image";
-    let rows = [
+    vec![
         (
             "priority",
             Value::Null,
@@ -75,6 +77,20 @@ fn each_unwise_field_gets_its_advice_and_nothing_else_does() {
             json!("Always"),
             "pull-always",
             ".containers[0].image",
+        ),
+        ("hostPID", json!(true), "host-namespace", ".hostPID"),
+        ("hostIPC", json!(true), "host-namespace", ".hostIPC"),
+        (
+            SECURITY,
+            json!({"runAsUser": 1, "readOnlyRootFilesystem": true, "privileged": true}),
+            "privileged",
+            ".containers[0].securityContext.privileged",
+        ),
+        (
+            "containers/0/resources",
+            json!({"limits": {"memory": "64m", "cpu": "100m"}}),
+            "fraction-of-a-byte",
+            ".containers[0].resources.limits[memory]",
         ),
         (
             SECURITY,
@@ -130,8 +146,12 @@ fn each_unwise_field_gets_its_advice_and_nothing_else_does() {
             "host-path-untyped",
             ".volumes[0].hostPath.path",
         ),
-    ];
-    for (at, value, rule, field) in rows {
+    ]
+}
+
+#[test]
+fn each_unwise_field_gets_its_advice_and_nothing_else_does() {
+    for (at, value, rule, field) in unwise() {
         let mut pod = careful();
         let pointer = format!("/spec/{at}");
         let (around, name) = pointer.rsplit_once('/').unwrap();
