@@ -167,21 +167,9 @@ fn id(value: Option<i64>, field: impl FnOnce() -> String, report: &mut Report<'_
 fn seccomp(at: &str, profile: Option<&api::SeccompProfile>, report: &mut Report<'_>) {
     let Some(profile) = profile else { return };
     let at = format!("{at}.seccompProfile");
-    one_of(
-        Some(&profile.type_),
-        &["RuntimeDefault", "Unconfined", "Localhost"],
-        || format!("{at}.type"),
-        report,
-    );
-    localhost(
-        &at,
-        &profile.type_,
-        profile.localhost_profile.as_deref(),
-        report,
-    );
-    if let Some(path) = profile.localhost_profile.as_deref()
-        && (path.starts_with('/') || steps_back(path))
-    {
+    let localhost = profile.localhost_profile.as_deref();
+    kind_of_profile(&at, &profile.type_, localhost, report);
+    if localhost.is_some_and(|path| path.starts_with('/') || steps_back(path)) {
         report.error(
             format!("{at}.localhostProfile"),
             "must be a path inside the directory of profiles",
@@ -191,25 +179,23 @@ fn seccomp(at: &str, profile: Option<&api::SeccompProfile>, report: &mut Report<
 }
 
 fn apparmor(at: &str, profile: Option<&api::AppArmorProfile>, report: &mut Report<'_>) {
-    let Some(profile) = profile else { return };
-    let at = format!("{at}.appArmorProfile");
+    if let Some(profile) = profile {
+        let at = format!("{at}.appArmorProfile");
+        let localhost = profile.localhost_profile.as_deref();
+        kind_of_profile(&at, &profile.type_, localhost, report);
+    }
+}
+
+/// Only a profile of the node has a name.
+fn kind_of_profile(at: &str, kind: &str, localhost: Option<&str>, report: &mut Report<'_>) {
     one_of(
-        Some(&profile.type_),
+        Some(kind),
         &["RuntimeDefault", "Unconfined", "Localhost"],
         || format!("{at}.type"),
         report,
     );
-    localhost(
-        &at,
-        &profile.type_,
-        profile.localhost_profile.as_deref(),
-        report,
-    );
-}
-
-fn localhost(at: &str, kind: &str, profile: Option<&str>, report: &mut Report<'_>) {
     let field = format!("{at}.localhostProfile");
-    match (kind, profile.filter(|name| !name.is_empty())) {
+    match (kind, localhost.filter(|name| !name.is_empty())) {
         ("Localhost", None) => report.error(
             field,
             "is required when type is Localhost",
