@@ -106,6 +106,7 @@ fn run_agent(arguments: &Run) -> Result<(), Failure> {
         headers: headers
             .map(|header| (header.name.clone(), header.value()))
             .collect(),
+        site_ca: arguments.manifest_url_ca_file.as_deref().map(whole),
         node: arguments
             .hostname_override
             .clone()

@@ -45,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) folder: Option<PathBuf>,
     pub(crate) site: Option<Address>,
     pub(crate) headers: Vec<(HeaderName, SecretText)>,
+    /// Instead of the system's authorities.
+    pub(crate) site_ca: Option<PathBuf>,
     pub(crate) node: String,
     pub(crate) endpoint: Endpoint,
     pub(crate) folder_period: Duration,
@@ -315,7 +317,7 @@ fn sources(
         let of_site = site::Settings {
             address,
             headers: settings.headers,
-            ca_file: None,
+            ca_file: settings.site_ca,
             period: settings.site_period,
             root: root.to_owned(),
         };

@@ -77,6 +77,9 @@ pub(crate) struct Run {
     /// Headers to send with each request for it; other users may see arguments, so rather an address that needs none
     #[arg(long, value_name = "NAME:VALUE", value_delimiter = ',', value_parser = Header::parse)]
     pub(crate) manifest_url_header: Vec<Header>,
+    /// Certificates of the authorities that may vouch for the URL's host [default: the system's]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) manifest_url_ca_file: Option<PathBuf>,
     /// Allow a plain http URL of another host
     #[arg(long)]
     pub(crate) insecure_manifest_url: bool,
