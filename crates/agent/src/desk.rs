@@ -1,14 +1,14 @@
 //! Probes, statuses and answers: what follows when something about a pod has changed.
 
 use pace::Now;
-use plan::PodKey;
+use plan::{PodKey, Wait};
 use podstatus::Place;
 use probe::outcome::Outcome;
 use tokio::task::Id;
 
 use crate::{
     event::Event,
-    handle::{Ask, Overview, PodView, SourceView},
+    handle::{Ask, Overview, PodView, SourceView, Waiting},
     office::Office,
     probing,
     source::Said,
@@ -43,6 +43,7 @@ impl Office {
         let place = Place {
             host_ips: &self.settings.host_ips,
             runtime: &self.settings.runtime_name,
+            since: loaded.since,
         };
         let status = podstatus::status(&loaded.pod.api, view, before, place, now.wall);
         let _ = self.statuses.insert(key.clone(), (uid.clone(), status));
@@ -105,6 +106,13 @@ impl Office {
                 self.planner.stop_all(grace);
                 self.stopping.push(answer);
             }
+            Ask::StartAll(answer) => {
+                // Who waits for the end of the stop waits for nothing any more.
+                for waiting in self.stopping.drain(..) {
+                    let _ = waiting.send(false);
+                }
+                let _ = answer.send(self.planner.start_all());
+            }
             Ask::Look => return true,
         }
         false
@@ -125,6 +133,9 @@ impl Office {
                 status: status.map(|(_, status)| status.clone()).unwrap_or_default(),
                 ready: view.ready(),
                 stopping: view.ending().is_some(),
+                seen: view.seen().cloned(),
+                waits: view.waits().iter().map(|wait| waiting(wait, now)).collect(),
+                source: view.wanted().map(|wanted| wanted.source.clone()),
                 key,
             })
         });
@@ -139,6 +150,18 @@ impl Office {
             sources: sources.collect(),
             runtime_down: self.down.clone(),
             store_trouble: self.store_trouble.clone(),
+            halted: self.planner.halted(),
+            wall: now.wall,
         }
+    }
+}
+
+fn waiting(wait: &Wait, now: Now) -> Waiting {
+    let left = wait.until.map(|until| until.saturating_sub(now.mono));
+    let left = left.map(|left| i64::try_from(left.as_secs()).unwrap_or(i64::MAX));
+    Waiting {
+        container: wait.container.clone(),
+        why: wait.why.clone(),
+        until: left.map(|left| now.wall.saturating_add(left)),
     }
 }

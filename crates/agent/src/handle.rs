@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use manifests::view::Report;
-use plan::PodKey;
+use plan::{PodKey, Seen, Why};
 use pod::{Pod, api};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -25,6 +25,23 @@ pub struct PodView {
     pub ready: bool,
     /// Something of it is being stopped.
     pub stopping: bool,
+    /// What the runtime listed last; `None` before the first list.
+    pub seen: Option<Seen>,
+    /// What is waited for.
+    pub waits: Vec<Waiting>,
+    /// The source that the manifest was read from.
+    pub source: Option<String>,
+}
+
+/// One thing that a pod waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The container it is about; `None` for the pod.
+    pub container: Option<String>,
+    /// The reason.
+    pub why: Why,
+    /// When it ends by itself: wall clock, Unix seconds.
+    pub until: Option<i64>,
 }
 
 /// One source.
@@ -51,13 +68,18 @@ pub struct Overview {
     pub runtime_down: Option<String>,
     /// Why what is remembered cannot be written down, if it cannot.
     pub store_trouble: Option<String>,
+    /// Everything was told to stop, and nothing is started.
+    pub halted: bool,
+    /// When this was true: wall clock, Unix seconds.
+    pub wall: i64,
 }
 
 /// What is asked of the loop.
 pub(crate) enum Ask {
     View(oneshot::Sender<Overview>),
     Restart(PodKey, Option<String>, oneshot::Sender<bool>),
-    StopAll(Option<Duration>, oneshot::Sender<()>),
+    StopAll(Option<Duration>, oneshot::Sender<bool>),
+    StartAll(oneshot::Sender<bool>),
     Look,
 }
 
@@ -92,13 +114,23 @@ impl Handle {
             .await
     }
 
-    /// Stops everything, the lowest priority first, and starts nothing any more; answers when all
-    /// is stopped. `grace` shortens what the pods ask for.
+    /// Stops everything, the lowest priority first, and starts nothing until
+    /// [`Handle::start_all`] or the next run of the agent; answers when all is stopped, with
+    /// `false` where that was taken back before. `grace` shortens what the pods ask for.
     ///
     /// # Errors
     /// [`Gone`].
-    pub async fn stop_all(&self, grace: Option<Duration>) -> Result<(), Gone> {
+    pub async fn stop_all(&self, grace: Option<Duration>) -> Result<bool, Gone> {
         self.ask(|answer| Ask::StopAll(grace, answer)).await
+    }
+
+    /// Takes [`Handle::stop_all`] back: what is wanted starts again. `false` where nothing was
+    /// told to stop.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn start_all(&self) -> Result<bool, Gone> {
+        self.ask(Ask::StartAll).await
     }
 
     /// Looks at all sources now.

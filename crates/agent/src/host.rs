@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use cri::v1::{ContainerConfig, Image, PodSandboxConfig};
+use cri::v1::{ContainerConfig, ContainerStatus, Image, PodSandboxConfig};
 use futures_util::future::BoxFuture;
 use pod::Pod;
 
@@ -71,6 +71,10 @@ pub trait Launch: Send + Sync + 'static {
 
     /// A container was started under this id.
     fn started(&self, request: ContainerRequest, id: String) -> BoxFuture<'_, ()>;
+
+    /// What a container said last, as its status shall tell; empty if nothing. `containers`, of all
+    /// kinds, share the room that a pod's status has for it.
+    fn last_words(&self, status: ContainerStatus, containers: usize) -> BoxFuture<'_, String>;
 
     /// Removes what there is of a uid, its logs only if told so.
     fn clean(&self, uid: String, logs: bool) -> BoxFuture<'_, Result<(), Refused>>;

@@ -16,6 +16,8 @@ pub struct Loaded {
     pub pod: Arc<Pod>,
     /// What the planner is told of it.
     pub wanted: Arc<Wanted>,
+    /// When its manifest was accepted, in Unix seconds, if its source remembers.
+    pub since: Option<i64>,
 }
 
 impl Named for Loaded {
@@ -69,6 +71,7 @@ impl Manifests {
         Ok(Loaded {
             pod: Arc::new(pod),
             wanted: Arc::new(wanted),
+            since: None,
         })
     }
 

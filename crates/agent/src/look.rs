@@ -4,12 +4,15 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use cri::{
     Runtime,
-    v1::{ContainerState, NamespaceMode, PodSandboxStatus},
+    v1::{ContainerState, ContainerStatus, NamespaceMode, PodSandboxStatus},
 };
 use plan::Exit;
 use tokio::time::timeout;
 
-use crate::sight::{Fact, Lists, Question};
+use crate::{
+    host::Launch,
+    sight::{Fact, Lists, Question},
+};
 
 /// A runtime that does not list within this is as good as down.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -48,10 +51,13 @@ pub(crate) async fn look(runtime: Arc<dyn Runtime>) -> Result<Looked, String> {
     })
 }
 
-/// Asks one question; `None` where the thing has gone or changed meanwhile.
+/// Asks one question; `None` where the thing has gone or changed meanwhile. `containers` is how
+/// many the pod has.
 pub(crate) async fn ask(
     runtime: Arc<dyn Runtime>,
+    launch: Arc<dyn Launch>,
     question: &Question,
+    containers: usize,
 ) -> Result<Option<Fact>, String> {
     let asking = async {
         match question {
@@ -67,10 +73,11 @@ pub(crate) async fn ask(
             }
             Question::Exited(id) => {
                 let status = runtime.container_status(id, false).await?.status;
+                let message = message(&*launch, &status, containers).await;
                 Ok(Some(Fact::Exited(Exit {
                     code: status.exit_code,
                     reason: status.reason,
-                    message: status.message,
+                    message,
                     started: status.started_at,
                     finished: status.finished_at,
                 })))
@@ -81,6 +88,16 @@ pub(crate) async fn ask(
         Ok(Err(error @ cri::Error { .. })) if error.is_not_found() => Ok(None),
         Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+/// What the runtime has to say about the end of a container, and then the container itself.
+async fn message(launch: &dyn Launch, status: &ContainerStatus, containers: usize) -> String {
+    let words = launch.last_words(status.clone(), containers).await;
+    match (status.message.as_str(), words.as_str()) {
+        ("", _) => words,
+        (said, "") => said.to_owned(),
+        (said, words) => format!("{said}: {words}"),
     }
 }
 

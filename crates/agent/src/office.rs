@@ -85,7 +85,7 @@ pub(crate) struct Office {
     pub(crate) touched: BTreeSet<PodKey>,
     pub(crate) statuses: BTreeMap<PodKey, (String, api::PodStatus)>,
     pub(crate) changes: watch::Sender<u64>,
-    pub(crate) stopping: Vec<oneshot::Sender<()>>,
+    pub(crate) stopping: Vec<oneshot::Sender<bool>>,
     pub(crate) paths_due: Option<Duration>,
     pub(crate) wake: Option<Duration>,
 }
@@ -137,7 +137,7 @@ impl Office {
         self.refresh(now);
         if self.planner.stopped() {
             for waiting in self.stopping.drain(..) {
-                let _ = waiting.send(());
+                let _ = waiting.send(true);
             }
         }
     }
@@ -308,13 +308,14 @@ impl Office {
         self.due = self.now().mono + self.settings.poll;
         match looked {
             Ok(looked) => {
+                let first = self.lists.is_none();
                 self.lists = Some((ticket, looked.lists));
                 // First what there is, then that the runtime answers: nothing is decided on what
                 // was there before it went.
                 self.show(true);
                 let network = looked.network;
                 self.planner.runtime(plan::Runtime::Up { network });
-                if self.down.take().is_some() {
+                if self.down.take().is_some() || first {
                     self.say(&Event::RuntimeUp);
                 }
             }
@@ -373,8 +374,11 @@ impl Office {
         }
         let (question, key) = (question.clone(), key.clone());
         let runtime = Arc::clone(&self.tools.runtime);
+        let launch = Arc::clone(&self.tools.launch);
+        let loaded = self.roll.loaded(&key);
+        let containers = loaded.map_or(1, |loaded| loaded.wanted.init.len() + loaded.wanted.mains.len());
         let _ = self.small.spawn(async move {
-            let answer = look::ask(runtime, &question).await;
+            let answer = look::ask(runtime, launch, &question, containers).await;
             Back::Answered(question, key, answer)
         });
     }

@@ -85,12 +85,20 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// The manifest is gone: so goes everything that was made from it.
+    /// The manifest is gone: so goes everything that was made from it, and what a kubelet has
+    /// left under this name, where we take over from it.
     fn remove(&mut self) {
         self.memory.let_go();
         self.memory.begin_anew();
         self.memory.requests.pod = false;
         self.cancel(|_| true);
+        if self.facts.take_over {
+            for sandbox in self.facts.seen.sandboxes.iter() {
+                if sandbox.owner == Owner::Kubelet && sandbox.alive() {
+                    self.take_over(sandbox);
+                }
+            }
+        }
         for sandbox in self.facts.seen.ours() {
             let grace = sandbox.grace.unwrap_or(GRACE);
             if self.end(sandbox, Cause::Removed, grace) {
@@ -125,9 +133,8 @@ impl<'a> Desk<'a> {
             match &sandbox.owner {
                 Owner::Us => {}
                 Owner::Kubelet if self.facts.take_over => {
-                    self.end(sandbox, Cause::TakenOver, sandbox.grace.unwrap_or(GRACE));
+                    self.take_over(sandbox);
                     self.blocked = true;
-                    self.wait(None, Why::Stopping(Cause::TakenOver), None);
                 }
                 Owner::Kubelet => {
                     self.blocked = true;
@@ -138,6 +145,13 @@ impl<'a> Desk<'a> {
                     self.wait(None, Why::ForeignOwner(who.clone()), None);
                 }
             }
+        }
+    }
+
+    /// A kubelet's sandbox stops as its own kubelet would stop it, and is left to be found.
+    fn take_over(&mut self, sandbox: &SeenSandbox) {
+        if !self.end(sandbox, Cause::TakenOver, sandbox.grace.unwrap_or(GRACE)) {
+            self.wait(None, Why::Stopping(Cause::TakenOver), None);
         }
     }
 

@@ -190,7 +190,7 @@ impl Planner {
 
     /// What the runtime lists about one name.
     pub fn see(&mut self, ticket: u64, key: &PodKey, seen: Seen) {
-        if !self.slots.contains_key(key) && seen.ours().next().is_none() {
+        if !self.slots.contains_key(key) && !seen.concerns_us(self.settings.take_over) {
             return;
         }
         let slot = self.slots.entry(key.clone()).or_default();
@@ -285,6 +285,20 @@ impl Planner {
         self.stopping = Some(grace);
         self.turn = None;
         self.dirty.extend(self.slots.keys().cloned());
+    }
+
+    /// Takes [`Planner::stop_all`] back: what is wanted may start again, after what is being
+    /// stopped has ended. `false` where nothing was told to stop.
+    pub fn start_all(&mut self) -> bool {
+        self.turn = None;
+        self.dirty.extend(self.slots.keys().cloned());
+        self.stopping.take().is_some()
+    }
+
+    /// Whether everything was told to stop, and nothing is started.
+    #[must_use]
+    pub fn halted(&self) -> bool {
+        self.stopping.is_some()
     }
 
     /// Whether `stop_all` is through.

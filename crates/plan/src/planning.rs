@@ -112,7 +112,8 @@ impl Planner {
             let others = others.flatten().filter(|other| *other != key);
             self.dirty.extend(others.cloned());
         }
-        let over = self.slots.get(key).is_some_and(Slot::empty);
+        let slot = self.slots.get(key);
+        let over = slot.is_some_and(|slot| slot.empty(self.settings.take_over));
         if over && gone && self.runtime != Runtime::Down {
             if let Some(slot) = self.slots.remove(key) {
                 for port in &slot.claimed {

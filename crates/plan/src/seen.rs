@@ -168,6 +168,15 @@ impl Seen {
             .filter(|sandbox| sandbox.owner == Owner::Us)
     }
 
+    /// Whether there is anything that this agent looks after, or has to stop.
+    pub(crate) fn concerns_us(&self, take_over: bool) -> bool {
+        self.sandboxes.iter().any(|sandbox| match sandbox.owner {
+            Owner::Us => true,
+            Owner::Kubelet => take_over && sandbox.alive(),
+            Owner::Foreign(_) => false,
+        })
+    }
+
     /// The newest sandbox of a version: by attempt, because clocks step.
     #[must_use]
     pub fn newest(&self, uid: &str, revision: &str) -> Option<&SeenSandbox> {

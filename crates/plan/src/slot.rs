@@ -63,14 +63,14 @@ impl Slot {
     }
 
     /// Whether nothing at all is left that would need remembering.
-    pub(crate) fn empty(&self) -> bool {
+    pub(crate) fn empty(&self, take_over: bool) -> bool {
         self.wanted.is_none()
             && self.flights.is_empty()
             && self.memory.kept.unclean.is_empty()
             && self
                 .seen
                 .as_ref()
-                .is_some_and(|s| s.ours().next().is_none())
+                .is_some_and(|seen| !seen.concerns_us(take_over))
     }
 
     /// Where it stands in the order of `stop-all`; what nobody wants goes first.

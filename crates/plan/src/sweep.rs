@@ -39,10 +39,20 @@ impl Desk<'_> {
         }
         for sandbox in ours {
             let last = newest.is_some_and(|newest| newest.id == sandbox.id);
-            if !last && !sandbox.ready && sandbox.containers.is_empty() {
-                self.remove_sandbox(sandbox);
+            if last || sandbox.alive() {
+                continue;
+            }
+            if sandbox.containers.is_empty() || self.was_replaced(sandbox) {
+                self.purge(sandbox);
             }
         }
+    }
+
+    /// Whether a sandbox ended for another content, or for none, before its own came back: what
+    /// happened in it is not the past of what runs now.
+    fn was_replaced(&self, sandbox: &SeenSandbox) -> bool {
+        let cause = self.memory.ending(&sandbox.id);
+        matches!(cause, Some(Cause::Edited | Cause::Removed))
     }
 
     fn sweep_name(&mut self, wanted: &Wanted, name: &str) {
@@ -61,15 +71,13 @@ impl Desk<'_> {
     }
 
     pub(crate) fn remove_container(&mut self, container: &SeenContainer) {
-        if container.alive() || self.busy(&container.id) {
+        let action = Action::RemoveContainer {
+            container: container.id.clone(),
+        };
+        if container.alive() || self.busy(&container.id) || self.out.actions.contains(&action) {
             return;
         }
-        self.give_unless_failed(
-            &Subject::Remove(container.id.clone()),
-            Action::RemoveContainer {
-                container: container.id.clone(),
-            },
-        );
+        self.give_unless_failed(&Subject::Remove(container.id.clone()), action);
     }
 
     fn remove_sandbox(&mut self, sandbox: &SeenSandbox) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cri::Call;
+use cri::{Call, Runtime as _};
 
 use crate::rig::{Rig, work};
 
@@ -95,4 +95,19 @@ async fn an_edit_gives_up_a_start_that_hangs() {
     rig.put("web", &work("hang"));
     let took = rig.until_ready("web").await;
     assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn content_that_comes_back_while_it_ends_leaves_no_dead_sandbox_of_its_first_life() {
+    let mut rig = Rig::started().await;
+    rig.put("web", &work("drain=3000, hang"));
+    rig.until_ready("web").await;
+    rig.put("web", &work("out=other, hang"));
+    rig.pass(1).await;
+    rig.put("web", &work("drain=3000, hang"));
+    rig.pass(10).await;
+    assert!(rig.ready("web").await);
+    let sandboxes = rig.fake.list_pod_sandbox(None).await.unwrap();
+    assert_eq!(sandboxes.len(), 1, "{sandboxes:?}");
+    assert_eq!(rig.running().await.len(), 1);
 }

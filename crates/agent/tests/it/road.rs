@@ -250,13 +250,30 @@ async fn stop_all_goes_by_priority_and_answers_when_all_is_stopped() {
     let all = tokio::spawn(async move { handle.stop_all(None).await });
     rig.pass(2).await;
     assert_eq!(rig.running().await.len(), 2);
-    all.await.unwrap().unwrap();
+    assert!(all.await.unwrap().unwrap());
     assert!(rig.running().await.is_empty());
     let stops = rig
         .deeds()
         .into_iter()
         .filter(|(call, _)| *call == Call::StopContainer);
     assert_eq!(stops.count(), 2);
+
+    // Until told, nothing starts; then everything does.
+    rig.pass(30).await;
+    assert!(rig.running().await.is_empty());
+    assert!(rig.handle().view().await.unwrap().halted);
+    assert!(rig.handle().start_all().await.unwrap());
+    rig.until_ready("low").await;
+    rig.until_ready("high").await;
+    assert!(!rig.handle().start_all().await.unwrap());
+
+    // A stop that is taken back halfway is told so.
+    let handle = rig.handle();
+    let all = tokio::spawn(async move { handle.stop_all(None).await });
+    rig.pass(1).await;
+    assert!(rig.handle().start_all().await.unwrap());
+    assert!(!all.await.unwrap().unwrap());
+    rig.until_ready("low").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -224,7 +224,7 @@ fn strangers_of_the_same_name_are_waited_for_and_never_touched() {
 }
 
 #[test]
-fn a_kubelets_pod_is_stopped_only_where_we_take_over_and_only_if_we_want_the_name() {
+fn a_kubelets_pod_is_stopped_only_where_we_take_over() {
     let mut theirs = of(running_pod(), "kubelet-uid", "");
     theirs.owner = Owner::Kubelet;
     let mut situation = Situation::of(pod(Always, &["a"])).sees(vec![theirs.clone()]);
@@ -241,11 +241,43 @@ fn a_kubelets_pod_is_stopped_only_where_we_take_over_and_only_if_we_want_the_nam
         ["create u1 0"],
         "stopped, and left to be found"
     );
-    let mut unwanted = Situation::of(pod(Always, &["a"])).sees(vec![theirs]);
-    unwanted.wanted = None;
-    unwanted.gone = true;
-    unwanted.take_over = true;
-    assert_eq!(unwanted.acts(), NOTHING);
+}
+
+#[test]
+fn a_kubelets_pod_that_no_manifest_names_goes_when_all_were_read_and_we_take_over() {
+    let mut theirs = of(running_pod(), "kubelet-uid", "");
+    theirs.owner = Owner::Kubelet;
+    for (take_over, complete, goes) in [
+        (true, true, true),
+        (true, false, false),
+        (false, true, false),
+    ] {
+        let mut planner = planner(take_over);
+        planner.source("/m", complete);
+        let ticket = planner.ticket();
+        let seen = Seen {
+            sandboxes: vec![theirs.clone()],
+            ..Seen::default()
+        };
+        planner.see(ticket, &key("web"), seen);
+        let plan = planner.plan(seconds(1));
+        assert_eq!(plan.orders.len(), usize::from(goes), "{:?}", plan.orders);
+        if !goes {
+            continue;
+        }
+        done(&mut planner, &plan.orders, seconds(2));
+        let mut dead = theirs.clone();
+        dead.ready = false;
+        dead.containers[0].state = exited(0);
+        let ticket = planner.ticket();
+        let seen = Seen {
+            sandboxes: vec![dead],
+            ..Seen::default()
+        };
+        planner.see(ticket, &key("web"), seen);
+        assert_eq!(planner.plan(seconds(2)).orders, [], "left to be found");
+        assert_eq!(planner.views().count(), 0, "and nobody's business");
+    }
 }
 
 #[test]
