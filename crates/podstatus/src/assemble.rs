@@ -20,6 +20,8 @@ pub struct Place<'a> {
     pub host_ips: &'a [IpAddr],
     /// The runtime's name, which begins container ids: `containerd`.
     pub runtime: &'a str,
+    /// When its manifest was accepted, in Unix seconds, if that is known.
+    pub since: Option<i64>,
 }
 
 /// The status of a pod. `before` is the last one of the same uid: times are kept from it while
@@ -93,7 +95,7 @@ pub fn status(
         phase: Some(phase.to_owned()),
         reason,
         message,
-        start_time: start(view, before).or(now),
+        start_time: start(view, before, place.since).or(now),
         qos_class: Some(qos_class(spec).to_owned()),
         host_ip: place.host_ips.first().map(ToString::to_string),
         host_ips: some(
@@ -126,14 +128,20 @@ fn addresses(sandbox: Option<&SeenSandbox>, host_network: bool, place: Place<'_>
         .unwrap_or_default()
 }
 
-/// Since when the pod has been known here.
-fn start(view: View<'_>, before: Option<&PodStatus>) -> Option<Time> {
+/// Since when the pod has been known here. A restart of the agent finds what it said before: the
+/// source remembers when it accepted the manifest, and the runtime when it made the sandbox,
+/// which is earlier where the same content was only written anew.
+fn start(view: View<'_>, before: Option<&PodStatus>, since: Option<i64>) -> Option<Time> {
     let before = before.and_then(|before| before.start_time.clone());
     before.or_else(|| {
-        let wanted = view.wanted()?;
-        let ours = view.seen()?.ours();
-        let of_this = ours.filter(|sandbox| sandbox.is(&wanted.uid, &wanted.revision));
-        times::time(of_this.map(|sandbox| sandbox.created).min()?)
+        let made = || {
+            let wanted = view.wanted()?;
+            let ours = view.seen()?.ours();
+            let of_this = ours.filter(|sandbox| sandbox.is(&wanted.uid, &wanted.revision));
+            times::time(of_this.map(|sandbox| sandbox.created).min()?)
+        };
+        let accepted = since.and_then(times::seconds);
+        accepted.into_iter().chain(made()).min()
     })
 }
 

@@ -30,6 +30,7 @@ struct Stage {
     planner: Planner,
     pod: Pod,
     now: u64,
+    since: Option<i64>,
 }
 
 impl Stage {
@@ -119,6 +120,7 @@ impl Stage {
             planner,
             pod,
             now: 1000,
+            since: None,
         }
     }
 
@@ -144,6 +146,7 @@ impl Stage {
         let place = Place {
             host_ips,
             runtime: "containerd",
+            since: self.since,
         };
         let view = self.planner.view(&key()).unwrap();
         status(&self.pod, view, before, place, wall)
@@ -596,4 +599,27 @@ fn a_pod_whose_manifest_is_gone_still_shows_what_runs() {
     assert_eq!(status.phase.as_deref(), Some("Running"));
     assert!(main_status(&status, 0).ready);
     assert!(stage.planner.view(&key()).unwrap().ending().is_some());
+}
+
+#[test]
+fn a_pod_is_as_old_as_its_manifest_whoever_asks_and_its_sandbox_at_the_latest() {
+    let mut stage = Stage::new("Always", &["a"]);
+    stage.sees(vec![sandbox("s", 0, true, vec![])]);
+    let start = |stage: &Stage, before: Option<&PodStatus>| {
+        let status = stage.status(before);
+        status.start_time.unwrap().0.as_second()
+    };
+    for (since, expected) in [
+        (None, WALL - 60),
+        (Some(WALL - 70), WALL - 70),
+        // The same content was written anew.
+        (Some(WALL - 5), WALL - 60),
+    ] {
+        stage.since = since;
+        assert_eq!(start(&stage, None), expected);
+    }
+    // What was said once holds.
+    let before = stage.status(None);
+    stage.since = Some(WALL - 90);
+    assert_eq!(start(&stage, Some(&before)), WALL - 60);
 }
