@@ -13,6 +13,8 @@ mod input;
 mod check;
 mod report;
 
+mod annals;
+mod documents;
 mod node;
 mod launching;
 mod telling;
