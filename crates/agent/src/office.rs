@@ -376,7 +376,9 @@ impl Office {
         let runtime = Arc::clone(&self.tools.runtime);
         let launch = Arc::clone(&self.tools.launch);
         let loaded = self.roll.loaded(&key);
-        let containers = loaded.map_or(1, |loaded| loaded.wanted.init.len() + loaded.wanted.mains.len());
+        let containers = loaded.map_or(1, |loaded| {
+            loaded.wanted.init.len() + loaded.wanted.mains.len()
+        });
         let _ = self.small.spawn(async move {
             let answer = look::ask(runtime, launch, &question, containers).await;
             Back::Answered(question, key, answer)

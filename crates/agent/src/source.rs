@@ -30,7 +30,11 @@ impl Said {
         Self {
             // A manifest that is there and not understood may belong to any pod that runs.
             complete: view.ready && view.spared.is_empty(),
-            pods: view.in_force.iter().map(|m| since(&m.pod, m.accepted)).collect(),
+            pods: view
+                .in_force
+                .iter()
+                .map(|m| since(&m.pod, m.accepted))
+                .collect(),
             trouble: view.trouble.clone(),
             files: view.files.clone(),
         }

@@ -31,6 +31,7 @@ mod host_path;
 pub mod volumes;
 pub mod subpath;
 pub mod prepare;
+pub mod envfile;
 pub mod termination;
 pub mod logs;
 pub mod cgroup;

@@ -95,7 +95,8 @@ pub fn chosen(
     Ok(Some(path))
 }
 
-fn check(path: &str) -> Result<(), SubPathError> {
+/// Whether a path stays in its volume as far as its text tells.
+pub(crate) fn check(path: &str) -> Result<(), SubPathError> {
     let stays = |part| matches!(part, Component::Normal(_) | Component::CurDir);
     if path.contains('\0') || !Path::new(path).components().all(stays) {
         return Err(SubPathError::Path {
@@ -177,7 +178,7 @@ fn open(volume: &Path, path: &str) -> Result<OwnedFd, SubPathError> {
     }
 }
 
-fn explain(volume: &Path, path: &str, error: Errno) -> SubPathError {
+pub(crate) fn explain(volume: &Path, path: &str, error: Errno) -> SubPathError {
     let (path, volume) = (path.to_owned(), volume.to_owned());
     match error {
         Errno::XDEV | Errno::LOOP => SubPathError::Escape { path, volume },
@@ -191,7 +192,7 @@ fn explain(volume: &Path, path: &str, error: Errno) -> SubPathError {
 
 /// Through symlinks as long as they stay in the volume. Kernels before 5.6 cannot promise that:
 /// there no symlink is followed at all.
-fn resolve(top: &OwnedFd, path: &Path) -> Result<OwnedFd, Errno> {
+pub(crate) fn resolve(top: &OwnedFd, path: &Path) -> Result<OwnedFd, Errno> {
     let stay = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     loop {
         match openat2(top, path, REFERENCE, Mode::empty(), stay) {

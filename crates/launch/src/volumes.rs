@@ -182,6 +182,11 @@ fn set_up_one(setting: &Setting<'_>, volume: &api::Volume) -> Result<Volume, Vol
     Ok(done(path, Kind::Downward))
 }
 
+/// Where an emptyDir is on the host, whether it is there or not.
+pub(crate) fn place_of_empty_dir(directory: &PodDir, name: &str) -> Result<PathBuf, HostError> {
+    directory.volume(EMPTY_DIR, name)
+}
+
 /// `None` for a medium that is neither disk nor memory.
 fn empty_dir(
     setting: &Setting<'_>,

@@ -9,13 +9,13 @@ use std::{
 };
 
 use agent::{ContainerRequest, Launch, Launched, Refused, SandboxRequest};
-use cri::v1::{ContainerConfig, PodSandboxConfig};
+use cri::v1::{ContainerConfig, ContainerStatus, PodSandboxConfig};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use launch::{
     Node, Reason, Start,
     cgroup::{CgroupError, Limits, Trees},
-    cleaning,
+    cleaning, envfile,
     host::{HostError, PodDir, Root},
     hostname, hosts,
     logs::{self, Logs},
@@ -85,6 +85,17 @@ impl Launch for Launcher {
             if let Err(refused) = linked.await {
                 tracing::warn!(reason = refused.message, "container.log_unlinked");
             }
+        })
+    }
+
+    fn last_words(&self, status: ContainerStatus, containers: usize) -> BoxFuture<'_, String> {
+        Box::pin(async move {
+            let id = status.id.clone();
+            let reading = self.work(move |_| said_last(&status, containers));
+            reading.await.unwrap_or_else(|refused| {
+                tracing::warn!(id, reason = refused.message, "container.last_words_unread");
+                String::new()
+            })
         })
     }
 
@@ -182,11 +193,11 @@ impl Premises {
             message: format!("the pod has no container {}", request.name),
         })?;
         let ips: Vec<String> = request.ips.iter().map(ToString::to_string).collect();
-        let environment = launch::environment(pod, &self.node, container, &ips, &|_| {
-            Err("this agent does not read variables from files of volumes".to_owned())
+        let directory = self.root.pod(&pod.uid).map_err(of_host)?;
+        let environment = launch::environment(pod, &self.node, container, &ips, &|wanted| {
+            envfile::value(pod, &directory, wanted).map_err(|error| chain(&error))
         })
         .map_err(of_pod)?;
-        let directory = self.root.pod(&pod.uid).map_err(of_host)?;
         let hosts = self.write_hosts(pod, &directory, &ips)?;
         let facts = self.node.facts(pod, &ips);
         let setting = Setting {
@@ -341,6 +352,22 @@ fn last_words(directory: &PodDir, container: &str) -> Result<PathBuf, Refused> {
         let _ = fs::remove_file(place.join(file));
     }
     termination::create(directory, container).map_err(of_host)
+}
+
+/// The text for the status of a container that has ended: from its file, or the end of its log.
+fn said_last(status: &ContainerStatus, containers: usize) -> Result<String, Refused> {
+    let mark = |name: &str| status.annotations.get(name).map(String::as_str);
+    let inside = mark(names::MESSAGE_PATH);
+    let mut mounts = status.mounts.iter();
+    let file = mounts.find(|mount| inside == Some(&mount.container_path));
+    let ended = termination::Ended {
+        file: file.map(|mount| Path::new(&mount.host_path)),
+        log: Some(Path::new(&status.log_path)).filter(|path| path.is_absolute()),
+        falls_back: mark(names::MESSAGE_POLICY) == Some("FallbackToLogsOnError"),
+        has_failed: status.exit_code != 0 || status.reason == "OOMKilled",
+    };
+    let words = termination::message(&ended).map_err(of_host)?;
+    Ok(termination::share(&words, containers).to_owned())
 }
 
 #[cfg(test)]
