@@ -18,6 +18,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::disallowed_methods,
     reason = "a rig ends its test by panicking, and looks at other processes now and then"
 )]
@@ -25,10 +26,15 @@
 mod texts;
 mod sight;
 mod node;
+mod look;
+mod builder;
+mod shared;
 mod watch;
 
+pub use builder::Builder;
 pub use fake_cri::containerd::{Network, Rig, can_run};
-pub use node::{Builder, Node, PATIENCE};
+pub use node::{Node, PATIENCE};
+pub use shared::shared;
 pub use sight::Instance;
 pub use texts::{image, pod};
 pub use watch::Watch;
