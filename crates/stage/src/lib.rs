@@ -3,6 +3,10 @@
 //!
 //! Modules from the ground floor to the roof; each uses only what stands above it.
 
+pub mod machine;
+
+pub mod tables;
+
 pub mod process;
 
 pub mod places;
