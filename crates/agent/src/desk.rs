@@ -55,6 +55,10 @@ impl Office {
         let Some(finding) = self.probing.finish(id, outcome, now.mono) else {
             return;
         };
+        self.say(&Event::Probed {
+            kind: finding.kind.as_str(),
+            success: finding.success,
+        });
         if let Some(message) = finding.message {
             self.say(&Event::Probe {
                 pod: finding.key.clone(),
@@ -150,6 +154,7 @@ impl Office {
             sources: sources.collect(),
             runtime_down: self.down.clone(),
             store_trouble: self.store_trouble.clone(),
+            passes: self.passes,
             halted: self.planner.halted(),
             wall: now.wall,
         }

@@ -72,6 +72,13 @@ pub enum Event {
         /// What was seen.
         message: String,
     },
+    /// A round of a probe has ended, however it did.
+    Probed {
+        /// Which probe.
+        kind: &'static str,
+        /// `None` where the round could not be made.
+        success: Option<bool>,
+    },
     /// What is remembered could not be written down, or can be again.
     Store {
         /// Why not.

@@ -57,6 +57,17 @@ pub struct SourceView {
     pub files: Vec<Arc<Report>>,
 }
 
+/// How often the loop has decided what to do, and how long that took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Passes {
+    /// In this run of the agent.
+    pub count: u64,
+    /// All together.
+    pub took: Duration,
+    /// The longest one.
+    pub longest: Duration,
+}
+
 /// Everything there is to know at one instant.
 #[derive(Debug, Clone)]
 pub struct Overview {
@@ -68,6 +79,8 @@ pub struct Overview {
     pub runtime_down: Option<String>,
     /// Why what is remembered cannot be written down, if it cannot.
     pub store_trouble: Option<String>,
+    /// How the loop does.
+    pub passes: Passes,
     /// Everything was told to stop, and nothing is started.
     pub halted: bool,
     /// When this was true: wall clock, Unix seconds.

@@ -29,7 +29,7 @@ mod desk;
 mod run;
 
 pub use event::{Event, Listener};
-pub use handle::{Gone, Handle, Overview, PodView, SourceView, Waiting};
+pub use handle::{Gone, Handle, Overview, Passes, PodView, SourceView, Waiting};
 pub use host::{ContainerRequest, Launch, Launched, Refused, SandboxRequest};
 pub use loaded::{Loaded, Manifests};
 pub use marks::owner;

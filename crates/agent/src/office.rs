@@ -17,6 +17,7 @@ use tokio::{
 use crate::{
     crew::{Crew, Done},
     event::{Event, Listener},
+    handle::Passes,
     loaded::Loaded,
     look::{self, Looked},
     probing::Probing,
@@ -88,6 +89,7 @@ pub(crate) struct Office {
     pub(crate) stopping: Vec<oneshot::Sender<bool>>,
     pub(crate) paths_due: Option<Duration>,
     pub(crate) wake: Option<Duration>,
+    pub(crate) passes: Passes,
 }
 
 /// Between two looks at paths that pods wait for, and after a failed write.
@@ -140,6 +142,10 @@ impl Office {
                 let _ = waiting.send(true);
             }
         }
+        let took = self.now().mono.saturating_sub(now.mono);
+        self.passes.count += 1;
+        self.passes.took += took;
+        self.passes.longest = self.passes.longest.max(took);
     }
 
     /// Writes down what changed; orders that wait for it follow.

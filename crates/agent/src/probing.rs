@@ -40,6 +40,8 @@ pub(crate) struct Finding {
     /// Its name.
     pub(crate) container: String,
     pub(crate) kind: Kind,
+    /// `None` where the round could not be made.
+    pub(crate) success: Option<bool>,
     /// `None` where the round said nothing.
     pub(crate) verdict: Option<worker::Verdict>,
     /// Why a round did not succeed.
@@ -228,6 +230,7 @@ impl Probing {
             id: name.0,
             container: entry.container.clone(),
             kind: name.1,
+            success,
             verdict: success.map(|_| entry.worker.verdict()),
             message,
         })

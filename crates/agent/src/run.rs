@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     crew::Crew,
     event::Listener,
-    handle::{Ask, Handle},
+    handle::{Ask, Handle, Passes},
     hooks::{Hooks, Through},
     host::Launch,
     marks,
@@ -134,6 +134,7 @@ impl Agent {
             stopping: Vec::new(),
             paths_due: None,
             wake: None,
+            passes: Passes::default(),
         };
         let handle = Handle {
             asks: sender,

@@ -32,6 +32,8 @@ pub(crate) fn tell(event: &Event) {
             kind,
             message,
         } => tracing::warn!(%pod, container, probe = kind, reason = message, "probe.failed"),
+        // Only a metric: there is one for each round of each probe.
+        Event::Probed { .. } => {}
         Event::Store { trouble: Some(why) } => tracing::warn!(reason = why, "store.unwritten"),
         Event::Store { trouble: None } => tracing::info!("store.written_again"),
     }
