@@ -2,23 +2,18 @@
 //!
 //! Modules from the ground floor to the roof; each uses only what stands above it.
 
-use std::{
-    error::Error,
-    ffi::OsString,
-    path::{Path, absolute},
-    process::ExitCode,
-};
+use std::{error::Error, ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
-use cri::Endpoint;
-use manifests::address::Address;
 use pod::Node;
 
 use crate::{
+    causes::chain,
     check::{Checker, Settings},
     exit::{self, Failure},
     host,
     input::{Argument, each},
+    kubelet_config,
     report::{self, Outcome, Summary},
     run,
     version::{COMMIT, VERSION},
@@ -28,6 +23,7 @@ mod arguments;
 mod manual;
 mod output;
 mod values;
+mod settings;
 
 use arguments::{Arguments, Check, Command, Document, Form, Output, Run};
 
@@ -51,6 +47,9 @@ fn tell(outcome: &Result<(), Failure>) {
         // Help goes to standard output, complaints to standard error, both in clap's words.
         Err(Failure::Usage(error)) => {
             let _ = error.print();
+        }
+        Err(Failure::Config(error)) => {
+            output::complain(&format!("{PROGRAM}: {}", chain(error)));
         }
         Err(failure @ Failure::Output(source)) => {
             output::complain(&format!("{PROGRAM}: {failure}: {source}"));
@@ -85,46 +84,11 @@ fn run_agent(arguments: &Run) -> Result<(), Failure> {
         let mut run = run.unwrap_or(grammar).bin_name(format!("{PROGRAM} run"));
         Failure::Usage(run.error(ErrorKind::ValueValidation, why))
     };
-    let insecure = arguments.insecure_manifest_url;
-    let url = arguments.manifest_url.as_deref();
-    let site = url.filter(|url| !url.is_empty());
-    let site = site.map(|url| Address::parse(url, insecure)).transpose();
-    let path = arguments.pod_manifest_path.as_path();
-    let folder = Some(path).filter(|path| !path.as_os_str().is_empty());
-    let site = site.map_err(|error| wrong(error.to_string()))?;
-    if folder.is_none() && site.is_none() {
-        return Err(wrong(
-            "there is neither a --pod-manifest-path nor a --manifest-url".to_owned(),
-        ));
-    }
-    let headers = arguments.manifest_url_header.iter();
-    let endpoint = Endpoint::parse(&arguments.container_runtime_endpoint);
-    let whole = |path: &Path| absolute(path).unwrap_or_else(|_| path.to_owned());
-    run::run(run::Settings {
-        folder: folder.map(whole),
-        site,
-        headers: headers
-            .map(|header| (header.name.clone(), header.value()))
-            .collect(),
-        site_ca: arguments.manifest_url_ca_file.as_deref().map(whole),
-        node: arguments
-            .hostname_override
-            .clone()
-            .unwrap_or_else(host::name),
-        endpoint: endpoint.map_err(|error| wrong(error.to_string()))?,
-        folder_period: arguments.file_check_frequency,
-        site_period: arguments.http_check_frequency,
-        root: whole(&arguments.root_dir),
-        logs: whole(&arguments.pod_logs_dir),
-        ips: arguments.node_ip.clone(),
-        cluster_dns: arguments
-            .cluster_dns
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
-        cluster_domain: arguments.cluster_domain.trim_end_matches('.').to_owned(),
-        notify_socket: std::env::var_os("NOTIFY_SOCKET"),
-    })?;
+    let file = arguments.config.as_deref();
+    let file = file.filter(|path| !path.as_os_str().is_empty());
+    let file = file.map(kubelet_config::load).transpose()?;
+    let settings = settings::settings(arguments, file.unwrap_or_default()).map_err(wrong)?;
+    run::run(settings)?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::{error::Error, process::ExitCode};
 
-use crate::run::RunError;
+use crate::{kubelet_config::ConfigError, run::RunError};
 
 /// Why a command did not end with 0.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +16,9 @@ pub(crate) enum Failure {
     /// The command line is not understood.
     #[error("{0}")]
     Usage(clap::Error),
+    /// The file of `--config` is not obeyed.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The agent cannot start, or had to end; its log says why.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -36,7 +39,7 @@ fn number(outcome: &Result<(), Failure>) -> u8 {
         // `--help` and `--version` come as errors, and are none.
         Err(Failure::Usage(asked)) if !asked.use_stderr() => 0,
         Err(Failure::Problems) => 1,
-        Err(Failure::Unreadable | Failure::Usage(_) | Failure::Output(_)) => 2,
+        Err(Failure::Unreadable | Failure::Usage(_) | Failure::Config(_) | Failure::Output(_)) => 2,
         Err(Failure::Run(_)) => 3,
     }
 }
@@ -58,6 +61,7 @@ mod tests {
             (Err(Failure::Unreadable), 2),
             (Err(usage(ErrorKind::UnknownArgument)), 2),
             (Err(Failure::Output("x".into())), 2),
+            (Err(Failure::Config(ConfigError::Wrong("x".into()))), 2),
             (
                 Err(Failure::Run(RunError::Process(std::io::Error::other("x")))),
                 3,

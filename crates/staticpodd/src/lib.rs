@@ -15,6 +15,8 @@ mod report;
 
 mod annals;
 mod documents;
+mod kubelet_config;
+mod kubelets;
 mod node;
 mod launching;
 mod telling;

@@ -11,10 +11,18 @@ use std::{
 };
 
 use agent::{Agent, Manifests, Source};
-use cri::{Client, Endpoint, Runtime, v1::PodSandbox};
+use cri::{
+    Client, Endpoint, Runtime,
+    v1::{Container, PodSandbox},
+};
 use daemon::{harden, lines::Format, logging::Log, notify::Notifier, shutdown::Shutdown};
 use http::HeaderName;
-use launch::{cgroup::Trees, host::Root, logs::Logs, node::Dns};
+use launch::{
+    cgroup::Trees,
+    host::Root,
+    logs::Logs,
+    node::{Dns, Driver},
+};
 use manifests::{
     address::Address,
     directory::Timing,
@@ -23,12 +31,13 @@ use manifests::{
     site::{self, Site},
 };
 use pace::{Clock, SystemClock};
-use pod::{Node, naming::CONFIG_SOURCE};
+use pod::{Node, RuntimeFeatures};
 use secret::SecretText;
 
 use crate::{
     causes::chain,
     host,
+    kubelets::{Kubelets, Rivalry},
     launching::{Launcher, Premises},
     node::{self, Abilities, Machine},
     telling,
@@ -56,6 +65,15 @@ pub(crate) struct Settings {
     pub(crate) ips: Vec<IpAddr>,
     pub(crate) cluster_dns: Vec<String>,
     pub(crate) cluster_domain: String,
+    pub(crate) resolv_conf: PathBuf,
+    pub(crate) seccomp_default: bool,
+    pub(crate) unsafe_sysctls: Vec<String>,
+    /// Of a runtime that does not tell its own.
+    pub(crate) driver: Option<Driver>,
+    /// Whether a kubelet's static pods are to be stopped.
+    pub(crate) take_over: bool,
+    /// Fields of the configuration that have no effect.
+    pub(crate) idle: Vec<String>,
     /// `NOTIFY_SOCKET`.
     pub(crate) notify_socket: Option<OsString>,
 }
@@ -78,16 +96,9 @@ pub(crate) enum RunError {
     /// It broke off.
     #[error(transparent)]
     Agent(#[from] agent::RunError),
-    /// Two agents would fight for the same pods.
-    #[error(
-        "the runtime at {endpoint} holds static pods of a kubelet ({pods}): stop that kubelet, and stop and remove its pods with crictl stopp and crictl rmp, before this agent starts"
-    )]
-    Kubelet {
-        /// Where.
-        endpoint: String,
-        /// Some of them.
-        pods: String,
-    },
+    /// Two would fight for the same pods.
+    #[error(transparent)]
+    Kubelet(#[from] Rivalry),
 }
 
 /// Runs until a signal. What runs goes on running.
@@ -130,13 +141,16 @@ async fn serve(settings: Settings) -> Result<(), RunError> {
         node = settings.node,
         "process.started"
     );
+    for field in &settings.idle {
+        tracing::warn!(field, "config.no_effect");
+    }
     let client: Arc<dyn Runtime> = Arc::new(Client::new(settings.endpoint.clone()));
     let working = async {
-        let (abilities, sandboxes) = tokio::select! {
+        let (abilities, found) = tokio::select! {
             answers = ask(&*client) => answers,
             () = shutdown.wait() => return Ok(()),
         };
-        refuse_kubelet(sandboxes, &settings.endpoint)?;
+        refuse_rivals(&settings, &found)?;
         let agent = assemble(settings, client, &abilities)?;
         notifier.ready();
         let outcome = agent.run(shutdown.wait()).await;
@@ -150,13 +164,23 @@ async fn serve(settings: Settings) -> Result<(), RunError> {
     }
 }
 
+/// What the runtime has.
+struct Found {
+    sandboxes: Vec<PodSandbox>,
+    containers: Vec<Container>,
+}
+
 /// What the runtime can do and what it has, as soon as it answers.
-async fn ask(runtime: &dyn Runtime) -> (Abilities, Vec<PodSandbox>) {
+async fn ask(runtime: &dyn Runtime) -> (Abilities, Found) {
     let mut said = None;
     loop {
         let asking = async {
             let abilities = Abilities::ask(runtime).await?;
-            Ok::<_, cri::Error>((abilities, runtime.list_pod_sandbox(None).await?))
+            let found = Found {
+                sandboxes: runtime.list_pod_sandbox(None).await?,
+                containers: runtime.list_containers(None).await?,
+            };
+            Ok::<_, cri::Error>((abilities, found))
         };
         match asking.await {
             Ok(answers) => return answers,
@@ -172,28 +196,11 @@ async fn ask(runtime: &dyn Runtime) -> (Abilities, Vec<PodSandbox>) {
     }
 }
 
-/// Static pods that a kubelet made, and nobody else claims.
-fn refuse_kubelet(sandboxes: Vec<PodSandbox>, endpoint: &Endpoint) -> Result<(), RunError> {
-    let of_kubelet = sandboxes.into_iter().filter(|sandbox| {
-        let source = sandbox.annotations.get(CONFIG_SOURCE);
-        !sandbox.annotations.contains_key(launch::names::OWNER)
-            && source.is_some_and(|source| source == "file" || source == "http")
-    });
-    let names: Vec<String> = of_kubelet
-        .filter_map(|sandbox| sandbox.metadata)
-        .map(|name| format!("{}/{}", name.namespace, name.name))
-        .collect();
-    if names.is_empty() {
-        return Ok(());
-    }
-    let shown = names.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
-    Err(RunError::Kubelet {
-        endpoint: endpoint.to_string(),
-        pods: match names.len().saturating_sub(3) {
-            0 => shown,
-            more => format!("{shown} and {more} more"),
-        },
-    })
+/// Two that run the same pods, or from the same manifests, would undo each other's work.
+fn refuse_rivals(settings: &Settings, found: &Found) -> Result<(), Rivalry> {
+    let (endpoint, folder) = (&settings.endpoint, settings.folder.as_deref());
+    let kubelets = Kubelets::look(endpoint, folder, &found.sandboxes, &found.containers);
+    kubelets.judge(settings.take_over, endpoint, folder)
 }
 
 fn assemble(
@@ -215,6 +222,7 @@ fn assemble(
     )?);
     let mut agent_settings = agent::Settings::new(root.path().to_owned(), endpoint, boot);
     agent_settings.host_ips = ips;
+    agent_settings.take_over = settings.take_over;
     let sources = sources(settings, root.path(), abilities, &clock)?;
     let (agent, damaged) = Agent::new(
         agent_settings,
@@ -238,14 +246,15 @@ fn premises(
     clock: Arc<dyn Clock>,
 ) -> Result<Premises, RunError> {
     let machine = Machine::look();
-    let cgroups = abilities.cgroups(&machine);
+    let mut cgroups = abilities.cgroups(&machine);
+    cgroups.driver = cgroups.driver.or(settings.driver);
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let beside = settings.logs.parent().unwrap_or(Path::new("/"));
     let node = launch::Node {
         name: settings.node.clone(),
         ips: ips.iter().map(ToString::to_string).collect(),
         dns: Dns {
-            resolv_conf: fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+            resolv_conf: fs::read_to_string(&settings.resolv_conf).unwrap_or_default(),
             cluster: settings.cluster_dns.clone(),
             domain: settings.cluster_domain.clone(),
         },
@@ -255,7 +264,7 @@ fn premises(
         huge_pages: machine.huge_pages,
         masked_paths: machine.masked_paths,
         selinux: machine.selinux,
-        seccomp_default: false,
+        seccomp_default: settings.seccomp_default,
         recursive_read_only: abilities.recursive_read_only,
         handlers: std::collections::BTreeMap::new(),
         root: text(root.path()),
@@ -286,7 +295,10 @@ fn sources(
         suffix: true,
     };
     let decoder = |name: &str| {
-        let features = Some(abilities.features());
+        let features = Some(RuntimeFeatures {
+            unsafe_sysctls: settings.unsafe_sysctls.clone(),
+            ..abilities.features()
+        });
         let clock = Arc::clone(clock);
         Arc::new(Manifests::new(
             name.to_owned(),

@@ -68,9 +68,12 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// Directory of manifests, or one file; an empty value is none
-    #[arg(long, value_name = "PATH", default_value = "/etc/kubernetes/manifests", value_parser = path)]
-    pub(crate) pod_manifest_path: PathBuf,
+    /// File with a KubeletConfiguration; flags win over it, and what has no effect is named in the log
+    #[arg(long, value_name = "FILE", value_parser = path)]
+    pub(crate) config: Option<PathBuf>,
+    /// Directory of manifests, or one file; an empty value is none [default: /etc/kubernetes/manifests]
+    #[arg(long, value_name = "PATH", value_parser = path)]
+    pub(crate) pod_manifest_path: Option<PathBuf>,
     /// URL of a Pod or a PodList
     #[arg(long, value_name = "URL")]
     pub(crate) manifest_url: Option<String>,
@@ -86,25 +89,22 @@ pub(crate) struct Run {
     /// Name of the node, which becomes the end of the pods' names [default: the host's name]
     #[arg(long, alias = "node-name", value_name = "NAME", value_parser = node)]
     pub(crate) hostname_override: Option<String>,
-    /// Socket of the runtime
-    #[arg(
-        long,
-        value_name = "ENDPOINT",
-        default_value = "unix:///run/containerd/containerd.sock"
-    )]
-    pub(crate) container_runtime_endpoint: String,
-    /// Between two full looks at the directory, which is watched besides
-    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = duration)]
-    pub(crate) file_check_frequency: Duration,
-    /// Between two requests for the URL
-    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = duration)]
-    pub(crate) http_check_frequency: Duration,
+    /// Socket of the runtime [default: unix:///run/containerd/containerd.sock]
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) container_runtime_endpoint: Option<String>,
+    /// Between two full looks at the directory, which is watched besides [default: 20s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) file_check_frequency: Option<Duration>,
+    /// Between two requests for the URL [default: 20s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) http_check_frequency: Option<Duration>,
     /// Directory of the agent: its memory, and the volumes of pods
     #[arg(long, value_name = "DIR", default_value = "/var/lib/staticpodd")]
     pub(crate) root_dir: PathBuf,
     /// Directory of the pods' logs; links to them lie in a directory `containers` beside it
-    #[arg(long, value_name = "DIR", default_value = "/var/log/pods")]
-    pub(crate) pod_logs_dir: PathBuf,
+    /// [default: /var/log/pods]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pod_logs_dir: Option<PathBuf>,
     /// Addresses of the node [default: where its packets to elsewhere come from]
     #[arg(long, value_name = "IP", value_delimiter = ',')]
     pub(crate) node_ip: Vec<IpAddr>,
@@ -112,13 +112,13 @@ pub(crate) struct Run {
     #[arg(long, value_name = "IP", value_delimiter = ',')]
     pub(crate) cluster_dns: Vec<IpAddr>,
     /// The cluster's domain
-    #[arg(
-        long,
-        value_name = "DOMAIN",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub(crate) cluster_domain: String,
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) cluster_domain: Option<String>,
+    /// Stop the static pods that a kubelet left on the runtime, one by one, and run their manifests here
+    ///
+    /// Refused while a kubelet runs on the same runtime. Pods of an API server are not touched.
+    #[arg(long)]
+    pub(crate) take_over: bool,
 }
 
 #[derive(Debug, Args)]
