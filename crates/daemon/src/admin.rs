@@ -4,7 +4,12 @@
 //! hostile client of this port costs the daemon nothing.
 
 use std::{
-    collections::BTreeMap, convert::Infallible, io, net::SocketAddr, pin::Pin, sync::Arc,
+    collections::BTreeMap,
+    convert::Infallible,
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
     time::Duration,
 };
 
@@ -78,7 +83,10 @@ pub struct Asked {
 
 /// The pages of one address, by path.
 #[derive(Clone, Default)]
-pub struct Site(BTreeMap<&'static str, Handler>);
+pub struct Site {
+    pages: BTreeMap<&'static str, Handler>,
+    by_address: bool,
+}
 
 impl Site {
     /// Adds a page.
@@ -91,15 +99,37 @@ impl Site {
     where
         F: Future<Output = Page> + Send + 'static,
     {
-        self.0
+        self.pages
             .insert(path, Arc::new(move |asked| Box::pin(page(asked))));
+        self
+    }
+
+    /// Answers only who asks by address or for `localhost`. Anybody's page in a browser of this
+    /// machine may have a name of its own lead here; with that name it gets nothing.
+    #[must_use]
+    pub fn by_address(mut self) -> Self {
+        self.by_address = true;
         self
     }
 }
 
+/// Whether a `Host` header, with its port, is one that nobody else can claim.
+fn is_address(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(v6) => {
+            return v6
+                .split(']')
+                .next()
+                .is_some_and(|v6| v6.parse::<Ipv6Addr>().is_ok());
+        }
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse::<Ipv4Addr>().is_ok()
+}
+
 impl std::fmt::Debug for Site {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.pages.keys()).finish()
     }
 }
 
@@ -198,13 +228,25 @@ async fn serve_connection(stream: tokio::net::TcpStream, site: Site) {
     let _ = tokio::time::timeout(CONNECTION_TIME, connection).await;
 }
 
+/// No browser leaves the header out.
+fn asked_by_address(request: &Request<Incoming>) -> bool {
+    let uri = request.uri().host().is_none_or(is_address);
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    uri && hosts.all(|host| host.to_str().is_ok_and(is_address))
+}
+
 async fn answer(
     request: Request<Incoming>,
     site: Site,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let page = if !matches!(*request.method(), Method::GET | Method::HEAD) {
         Page::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n")
-    } else if let Some(page) = site.0.get(request.uri().path()) {
+    } else if site.by_address && !asked_by_address(&request) {
+        Page::text(
+            StatusCode::MISDIRECTED_REQUEST,
+            "ask by address, or for localhost\n",
+        )
+    } else if let Some(page) = site.pages.get(request.uri().path()) {
         let accept = request.headers().get(header::ACCEPT);
         let accept = accept
             .and_then(|value| value.to_str().ok())
@@ -329,5 +371,38 @@ mod tests {
             text.contains(&address) && text.contains("metrics"),
             "{text}"
         );
+    }
+
+    #[tokio::test]
+    async fn pages_for_this_machine_are_not_answered_under_other_names() {
+        let site = Site::default().page("/live", |_| async { Page::text(StatusCode::OK, "ok\n") });
+        let admin = Admin::bind("127.0.0.1:0", "health", site.by_address()).await;
+        let admin = admin.unwrap();
+        let address = admin.address().unwrap();
+        let shutdown = Shutdown::default();
+        let serving = tokio::spawn(admin.serve(shutdown.clone()));
+        for (head, code) in [
+            ("GET /live HTTP/1.1\r\nHost: 127.0.0.1:10", 200),
+            ("GET /live HTTP/1.1\r\nHost: [::1]:10", 200),
+            ("GET /live HTTP/1.1\r\nHost: LocalHost", 200),
+            ("GET /live HTTP/1.0", 200),
+            ("GET /live HTTP/1.1\r\nHost: a.example", 421),
+            ("GET /live HTTP/1.1\r\nHost: 127.0.0.1.a.example", 421),
+            ("GET /live HTTP/1.1\r\nHost: [a.example]", 421),
+            (
+                "GET /live HTTP/1.1\r\nHost: localhost\r\nHost: a.example",
+                421,
+            ),
+            ("GET http://a.example/live HTTP/1.1\r\nHost: localhost", 421),
+        ] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let head = format!("{head}\r\nConnection: close\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert_eq!(answer.split(' ').nth(1), Some(&*code.to_string()), "{head}");
+        }
+        shutdown.trigger();
+        serving.await.unwrap().unwrap();
     }
 }
