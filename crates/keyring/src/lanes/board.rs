@@ -151,6 +151,11 @@ impl Board {
         }
     }
 
+    /// Whether nobody waits and at most one request is in flight.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.busy <= 1 && self.queue.is_empty()
+    }
+
     /// A lane frees: up to a batch of those who waited longest take it.
     pub(super) fn depart(&mut self, now: Instant) -> Departure {
         let mut expired = Vec::new();

@@ -181,6 +181,7 @@ async fn three_thousand_distinct_decrypts_are_answered_within_three_seconds() {
     assert_eq!(rig.transit.flights().1, 4, "lanes");
     // Four at once, then 2996 in batches of 64.
     assert_eq!(rig.transit.count(), 4 + 47);
+    settle().await;
     rig.assert_idle();
 }
 
@@ -219,6 +220,25 @@ async fn those_who_wait_leave_together_in_order_up_to_64() {
         })
         .collect();
     assert_eq!(sent, texts, "first come, first sent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_again_when_an_answer_comes_leaves_with_those_who_wait() {
+    let settings = Settings {
+        max_decrypt: 2,
+        ..SETTINGS
+    };
+    let rig = Rig::with(view(&[(1, Active)]), settings);
+    rig.transit.script().latencies = [10, 15, 10].map(millis).into();
+    let mut requests = distinct(6).into_iter().map(|(request, _)| request);
+    let (first, again) = (requests.next().unwrap(), requests.next().unwrap());
+    let one_after_the_other = async {
+        rig.decrypt(first).await.unwrap();
+        rig.decrypt(again).await.unwrap();
+    };
+    let others = requests.map(|request| rig.decrypt(request));
+    tokio::join!(one_after_the_other, futures_util::future::join_all(others));
+    assert_eq!(sizes(&rig), [1, 1, 4], "alone, alone, and all others");
 }
 
 #[tokio::test(start_paused = true)]
@@ -348,6 +368,7 @@ async fn the_waiting_room_holds_4096_distinct_decrypts_and_followers_need_no_sea
         assert!(call.await.unwrap().is_ok());
     }
     assert!(follower.await.unwrap().is_ok());
+    settle().await;
     rig.assert_idle();
 }
 
