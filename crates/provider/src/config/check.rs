@@ -33,7 +33,11 @@ pub(crate) struct Sections {
 /// Checks all sections; complaints go to `faults`. Nothing comes back when a value is missing;
 /// the result counts only when there are no faults at all.
 pub(crate) fn check(raw: &Raw, places: &Places, faults: &mut Vec<Fault>) -> Option<Sections> {
-    let mut rules = Rules { places, faults };
+    let mut rules = Rules {
+        places,
+        faults,
+        only_written: false,
+    };
     let server = server(&raw.server, &mut rules);
     let openbao = openbao(&raw.openbao, &mut rules);
     let auth = auth::auth(&raw.auth, &raw.openbao, &mut rules);
@@ -60,9 +64,21 @@ pub(crate) fn check(raw: &Raw, places: &Places, faults: &mut Vec<Fault>) -> Opti
 struct Rules<'a> {
     places: &'a Places,
     faults: &'a mut Vec<Fault>,
+    /// Whether what is missing is no fault.
+    only_written: bool,
 }
 
 impl Rules<'_> {
+    /// The rules for a section that is of no use here: what is written there has to be right all
+    /// the same, and to ask for the rest would only hide the fault that matters.
+    fn of_what_is_written(&mut self) -> Rules<'_> {
+        Rules {
+            places: self.places,
+            faults: self.faults,
+            only_written: true,
+        }
+    }
+
     /// The value, or a fault of `field` that is reported once.
     fn take<T>(&mut self, field: &str, read: Result<T, Wrong>) -> Option<T> {
         match read {
@@ -75,7 +91,8 @@ impl Rules<'_> {
     }
 
     fn fault(&mut self, field: &str, message: impl Into<String>, advice: impl Into<String>) {
-        if self.places.is_broken(field) {
+        let is_silent = self.only_written && !self.places.is_written(field);
+        if is_silent || self.places.is_broken(field) {
             return;
         }
         let (place, show) = self.places.find(field);

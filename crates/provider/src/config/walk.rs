@@ -50,6 +50,11 @@ impl Places {
         (Place::Nowhere, Show::Key)
     }
 
+    /// Whether `field` has a value in the file or from outside.
+    pub(crate) fn is_written(&self, field: &str) -> bool {
+        self.located.contains_key(field)
+    }
+
     /// Whether `field`, or a part of it, was reported already.
     pub(crate) fn is_broken(&self, field: &str) -> bool {
         let inside = |broken: &String| {

@@ -1,6 +1,7 @@
-//! The rules of the section `auth`. Only the section of the chosen method is judged, but all
-//! of that, also where this build cannot run the method yet: a file that is prepared for
-//! a later build learns about its mistakes now.
+//! The rules of the section `auth`. Only the section of the chosen method is judged. Where this
+//! build cannot run the method yet, that comes first: what is written for it is judged all the
+//! same, since a file that is prepared for a later build learns about its mistakes now, and what
+//! is missing is not asked for.
 
 use std::time::Duration;
 
@@ -28,15 +29,17 @@ pub(super) fn auth(
     );
     let login_timeout = rules.take("auth.loginTimeout", values::duration(&raw.login_timeout));
     let method = match raw.method {
+        // Which section counts is not known.
+        _ if rules.places.is_broken("auth.method") => None,
         AuthMethod::Jwt => jwt(&raw.jwt, rules),
         AuthMethod::Cert => {
             unsupported(rules, "auth.method", "method jwt");
-            cert(&raw.cert, rules);
+            cert(&raw.cert, &mut rules.of_what_is_written());
             None
         }
         AuthMethod::Approle => {
             unsupported(rules, "auth.method", "method jwt");
-            approle(&raw.approle, rules);
+            approle(&raw.approle, &mut rules.of_what_is_written());
             None
         }
     };
@@ -92,7 +95,7 @@ fn jwt(raw: &raw::JwtAuth, rules: &mut Rules<'_>) -> Option<settings::AuthMethod
         JwtSource::File => rules.take("auth.jwt.jwtFile", values::file_path(&raw.jwt_file)),
         JwtSource::Oauth2 => {
             unsupported(rules, "auth.jwt.source", "source file");
-            oauth2(raw, rules);
+            oauth2(raw, &mut rules.of_what_is_written());
             None
         }
         JwtSource::Spiffe => {

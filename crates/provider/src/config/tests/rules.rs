@@ -122,6 +122,8 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("openbao.instanceId", "\" bao\"", "white space"),
     ("openbao.instanceId", "\"b\\u0007o\"", "control character"),
     ("auth.method", "token", "must be one of jwt, cert, approle"),
+    ("openbao.caCertFile", "ca.pem", "is not absolute"),
+    ("auth.jwt.jwtFile", "./token", "is not absolute"),
     ("auth.method", "approle", "this build supports method jwt"),
     ("auth.method", "cert", "this build supports method jwt"),
     ("auth.loginBeforeTokenExpiry", "0s", "above zero"),
@@ -414,58 +416,82 @@ fn debug_correlation_needs_its_level_its_request_ids_and_its_incident() {
     assert!(all.contains("3 problems"), "{all}");
 }
 
+/// The message about [`VALID`] with another section `auth`.
+fn auth(section: &str) -> String {
+    let start = VALID.find("auth:\n").unwrap();
+    let end = VALID.find("transit:\n").unwrap();
+    refusal(&format!("{}{section}{}", &VALID[..start], &VALID[end..]))
+}
+
 #[test]
-fn methods_of_later_builds_are_refused_and_their_sections_judged_all_the_same() {
-    let auth = |section: &str| {
-        let start = VALID.find("auth:\n").unwrap();
-        let end = VALID.find("transit:\n").unwrap();
-        refusal(&format!("{}{section}{}", &VALID[..start], &VALID[end..]))
-    };
+fn a_method_that_cannot_be_used_is_the_only_complaint_until_its_section_is_written() {
+    for (method, fault) in [
+        ("token", "must be one of jwt, cert, approle"),
+        ("cert", "is not supported: this build supports method jwt"),
+        (
+            "approle",
+            "is not supported: this build supports method jwt",
+        ),
+    ] {
+        for rest in ["", "  jwt: {}\n", "  jwt: {role: r}\n"] {
+            let message = auth(&format!("auth:\n  method: {method}\n{rest}"));
+            let first = message.lines().next().unwrap();
+            assert!(
+                first.contains(&format!("auth.method: {fault}")),
+                "{message}"
+            );
+            assert!(message.contains("1 problem"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn methods_of_later_builds_are_refused_and_what_is_written_for_them_is_judged_all_the_same() {
     for (section, parts) in [
         (
-            "auth:\n  method: cert\n",
+            "auth:\n  method: cert\n  cert: {mountPath: '', minRemainingTtl: -1s}\n",
             &[
                 "auth.method: is not supported",
                 "auth.cert.mountPath: is required",
-                "auth.cert.source: is required",
+                "auth.cert.minRemainingTtl: is negative",
+                "3 problems",
             ][..],
         ),
         (
-            "auth:\n  method: cert\n  cert: {mountPath: cert, source: pkcs11, pkcs11: {maxSessions: 1}}\n",
+            "auth:\n  method: cert\n  cert: {mountPath: cert, source: pkcs11, pkcs11: {maxSessions: 1, pinFile: pin, keyLabel: ' k'}}\n",
             &[
-                "auth.cert.pkcs11.certificateFile: is required",
-                "auth.cert.pkcs11.modulePath: is required",
-                "auth.cert.pkcs11.tokenLabel: is required",
-                "auth.cert.pkcs11.keyLabel: is required",
-                "auth.cert.pkcs11.pinFile: is required",
+                "auth.cert.pkcs11.pinFile: is not absolute",
+                "auth.cert.pkcs11.keyLabel: ",
                 "auth.cert.pkcs11.maxSessions: must be a whole number from 2",
+                "4 problems",
             ],
         ),
         (
             "auth:\n  method: cert\n  cert: {mountPath: cert, source: spiffe, spiffe: {workloadApiSocket: 'unix:///run/s.sock', spiffeId: 'spiffe://b.org/x', trustDomain: a.org}}\n",
-            &["auth.cert.spiffe.spiffeId: is no id of auth.cert.spiffe.trustDomain"],
-        ),
-        (
-            "auth:\n  method: approle\n",
             &[
-                "auth.approle.mountPath: is required",
-                "auth.approle.roleIdFile: is required",
-                "auth.approle.secretIdFile: is required",
+                "auth.cert.spiffe.spiffeId: is no id of auth.cert.spiffe.trustDomain",
+                "2 problems",
             ],
         ),
         (
-            "auth:\n  jwt: {source: oauth2, mountPath: jwt, role: r, jwtFile: /x, oauth2: {tokenUrl: 'http://t', resources: ['a#b'], scopes: [a b]}}\n",
+            "auth:\n  method: approle\n  approle: {mountPath: a, roleIdFile: role, secretIdFile: ./secret}\n",
+            &[
+                "auth.approle.roleIdFile: is not absolute",
+                "auth.approle.secretIdFile: is not absolute",
+                "3 problems",
+            ],
+        ),
+        (
+            "auth:\n  jwt: {source: oauth2, mountPath: jwt, role: r, jwtFile: /x, oauth2: {tokenUrl: 'http://t', clientSecretFile: s, caCertFile: c, resources: ['a#b'], scopes: [a b]}}\n",
             &[
                 "auth.jwt.source: is not supported: this build supports source file",
                 "auth.jwt.jwtFile: is only for source file",
-                "auth.jwt.expectedIssuer: is required for source oauth2",
-                "auth.jwt.expectedAudience: is required for source oauth2",
                 "auth.jwt.oauth2.tokenUrl: is no https URL",
-                "auth.jwt.oauth2.clientId: is required",
-                "auth.jwt.oauth2.authMethod: is required",
-                "auth.jwt.oauth2.clientSecretFile: is required",
+                "auth.jwt.oauth2.clientSecretFile: is not absolute",
+                "auth.jwt.oauth2.caCertFile: is not absolute",
                 "auth.jwt.oauth2.scopes[0]: has a space",
                 "auth.jwt.oauth2.resources[0]: is no absolute URI",
+                "7 problems",
             ],
         ),
     ] {
