@@ -122,7 +122,9 @@ impl Keyring {
         match error {
             Error::WaitingRoomFull => self.metrics.rejected(method),
             Error::KeyIdMalformed => self.metrics.key_id_fault(KeyIdFault::Malformed),
-            Error::KeyIdUnknown => self.metrics.key_id_fault(KeyIdFault::Unknown),
+            Error::KeyIdUnknown | Error::KeyIdForeign => {
+                self.metrics.key_id_fault(KeyIdFault::Unknown)
+            }
             Error::KeyVersionRemoved => self.metrics.key_id_fault(KeyIdFault::Removed),
             Error::MetadataRefresh => self.metrics.key_id_fault(KeyIdFault::MetadataRefresh),
             Error::AadMissing => self.metrics.aad_fault(AadFault::Missing),

@@ -69,6 +69,10 @@ pub enum Error {
     /// Well-formed, but nothing derives it, also after a refresh.
     #[error("key_id is not known here, and the key's metadata does not derive it")]
     KeyIdUnknown,
+    /// Well-formed and in no record, and without what Encrypt puts beside a key_id: nothing was
+    /// asked for it.
+    #[error("key_id is not known here, and was not looked for: its hash is not beside it")]
+    KeyIdForeign,
     /// A `removed` or `rejected` record.
     #[error("the key version of this key_id was taken out of decryption")]
     KeyVersionRemoved,

@@ -96,7 +96,7 @@ impl Opening {
             Lookup::Serve(snapshot) => return Ok((snapshot, true)),
             Lookup::Removed => return Err(Error::KeyVersionRemoved),
             Lookup::Rejected => (Sighting::Confirmed, Error::KeyVersionRemoved),
-            Lookup::Unknown => (Sighting::Once, Error::KeyIdUnknown),
+            Lookup::Unknown => (Sighting::Once, Error::KeyIdForeign),
         };
         // Without its own hash beside it, the id is not one that Encrypt returned.
         if !names_key_id(&request.annotations, key_id) {

@@ -114,7 +114,8 @@ pub struct PersistError(pub String);
 pub struct Persisted {
     /// Its number.
     pub generation: u64,
-    /// Why its checkpoint is not there yet, in one sentence; the next generation brings it.
+    /// Why its checkpoint is not there yet, in one sentence; [`Persist::renew_checkpoint`] or the
+    /// next generation brings it.
     pub checkpoint_behind: Option<String>,
 }
 
@@ -127,6 +128,12 @@ pub trait Persist: Send + Sync + 'static {
     /// # Errors
     /// Nothing of the new generation may be relied on; the same records are offered again.
     fn persist(&self, records: &[Record]) -> Result<Persisted, PersistError>;
+
+    /// Writes the checkpoint of the last generation again, after its own write failed.
+    ///
+    /// # Errors
+    /// It is still behind, which harms nobody: to be tried again.
+    fn renew_checkpoint(&self) -> Result<(), PersistError>;
 }
 
 /// Who wants to know what a confirmed reading says.
@@ -219,7 +226,11 @@ impl Probes {
             metadata,
             deep,
             trial: None,
-            disk: Disk::found(loaded.checkpoint_behind, now),
+            disk: Disk::found(
+                loaded.checkpoint_behind,
+                settings.health.probe_interval,
+                now,
+            ),
             queued_write: None,
             started: mono,
             bootstrapping: true,
@@ -245,6 +256,7 @@ impl Probes {
             self.check_grace()?;
             let mono = self.mono();
             self.disk.watch(mono);
+            self.renew_checkpoint(mono);
             write = write.or(self.queued_write.take());
             if metadata.is_none() && self.metadata_due(mono) <= mono {
                 metadata = Some(self.start_metadata(mono));
@@ -330,7 +342,8 @@ impl Probes {
         // The verdict ends by itself; the log and the reasons should say so at once.
         let stale = self.verdict().healthy_until;
         let slow = self.disk.slow_at();
-        let soonest = [metadata, deep, grace, stale, slow]
+        let renewal = self.disk.renewal_at();
+        let soonest = [metadata, deep, grace, stale, slow, renewal]
             .into_iter()
             .flatten()
             .min();

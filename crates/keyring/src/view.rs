@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use pace::Now;
-use registry::{key_id::KeyId, record::RecordState, snapshot::Snapshot};
+use registry::{finding::Finding, key_id::KeyId, record::RecordState, snapshot::Snapshot};
 
 /// One record, as Decrypt sees it.
 #[derive(Debug, Clone)]
@@ -47,6 +47,8 @@ pub struct View {
     pub healthy_until: Option<Duration>,
     /// Why not healthy, in stable words for logs, `/ready` and errors; empty when healthy.
     pub reasons: Vec<&'static str>,
+    /// Everything definite that is wrong: what stands behind some of the reasons, in full.
+    pub findings: Vec<Finding>,
     /// The metadata probes.
     pub metadata: ProbeSight,
     /// The deep probes.

@@ -114,7 +114,13 @@ fn of_keyring(error: &Error) -> Refusal {
         Error::KeyIdUnknown => refusal(
             NotFound,
             "key_id_unknown",
-            "no version of the key has this key_id",
+            "neither the registry nor the key's metadata as they were read last have this key_id",
+        ),
+        Error::KeyIdForeign => refusal(
+            NotFound,
+            "key_id_unknown",
+            "the registry does not have this key_id; the key's metadata were not asked, because the \
+             request lacks the key_id's own hash, which Encrypt puts among the annotations",
         ),
         Error::KeyVersionRemoved => refusal(
             FailedPrecondition,

@@ -70,10 +70,14 @@ pub enum Finding {
     #[error("the Transit key is soft-deleted; restore it with soft-delete-restore")]
     SoftDeleted,
     /// No `supports_encryption`.
-    #[error("the Transit key does not support encryption")]
+    #[error(
+        "the Transit key does not support encryption; point transit.keyName at one of type aes256-gcm96"
+    )]
     NoEncryption,
     /// No `supports_decryption`.
-    #[error("the Transit key does not support decryption")]
+    #[error(
+        "the Transit key does not support decryption; point transit.keyName at one of type aes256-gcm96"
+    )]
     NoDecryption,
     /// A minimum that no version reaches.
     #[error("{floor} {value} is above the latest version {latest}; lower it")]
@@ -111,8 +115,9 @@ pub enum Finding {
     /// No registry, and the key has a past.
     #[error(
         "there is no registry on this node and the key is not new (latest version {latest}, min available {available}, \
-         min decryption {decryption}, min encryption {encryption}): start from a copy of another node's state pair, \
-         as docs/recovery.md says"
+         min decryption {decryption}, min encryption {encryption}): stop the provider, copy key-registry.json and \
+         key-registry.json.checkpoint from the state directory of a healthy node to this one's, and start it again \
+         (docs/recovery.md)"
     )]
     NotVirgin {
         /// `latest_version`
@@ -137,15 +142,17 @@ pub enum Finding {
     },
     /// The same version with another creation second.
     #[error(
-        "version {version} was created at {recorded} when it was recorded and at {found} now: it is another key under \
-         the same number; restore the snapshot that holds the recorded one"
+        "version {version} was created at {} when it was recorded and at {} now: it is another key under \
+         the same number; restore the snapshot that holds the recorded one",
+        utc(*recorded),
+        utc(*found)
     )]
     IdentityDrift {
         /// The version.
         version: u64,
-        /// The recorded creation second.
+        /// The recorded creation second, Unix time.
         recorded: i64,
-        /// The creation second in the metadata.
+        /// The creation second in the metadata, Unix time.
         found: i64,
     },
     /// A retired version that was newer than the write key has gone, confirmed.
@@ -160,7 +167,9 @@ pub enum Finding {
     },
     /// No creation time for a version that should have one, confirmed.
     #[error(
-        "the key's metadata has no creation time for version {version}; without it no key_id can be derived"
+        "the key's metadata has no creation time for version {version}, and without it no key_id can be derived; lower \
+         the key's min_decryption_version to {version} if it is above, else restore a snapshot of OpenBao that holds \
+         the version"
     )]
     CreationUnknown {
         /// The version.
@@ -168,7 +177,8 @@ pub enum Finding {
     },
     /// A minimum excludes a version that data may need.
     #[error(
-        "{floor} {value} shuts out version {version}, which data may still need; lower it again, see docs/recovery.md"
+        "{floor} {value} shuts out version {version}, which data may still need; lower it again on the key \
+         (docs/recovery.md)"
     )]
     RetainedShutOut {
         /// Which minimum.
@@ -180,7 +190,8 @@ pub enum Finding {
     },
     /// The write key may not write any more.
     #[error(
-        "min_encryption_version {value} is above the write key's version {active}; writes wait for the promotion of a newer version"
+        "min_encryption_version {value} is above the write key's version {active}; writes wait for the promotion of a newer version, \
+         which follows by itself; lower min_encryption_version to {active} if none is pending"
     )]
     EncryptionBlocked {
         /// `min_encryption_version`
@@ -190,7 +201,8 @@ pub enum Finding {
     },
     /// A start with an old registry: the newer version is promoted before the first healthy Status.
     #[error(
-        "version {to} was promoted elsewhere long ago; this node moves from version {from} before it writes"
+        "version {to} was promoted elsewhere long ago; this node moves from version {from} before it writes, \
+         which takes seconds and needs nobody"
     )]
     CatchingUp {
         /// Version of the active record.
@@ -199,11 +211,23 @@ pub enum Finding {
         to: u64,
     },
     /// The deep probe was answered, and the answer was wrong.
-    #[error("the deep probe's answer is wrong: {0}")]
+    #[error(
+        "the deep probe's answer is wrong: {0}; look for a proxy between the provider and OpenBao, and for another \
+         server under openbao.address"
+    )]
     RoundTrip(&'static str),
     /// The deep probe was refused, confirmed; holds the stable error class.
-    #[error("the deep probe is refused ({0})")]
+    #[error(
+        "the deep probe is refused ({0}); see what OpenBao said in the log event status.probe, and mend the policy, \
+         the key or the mount that it names"
+    )]
     DeepRefused(&'static str),
+}
+
+/// A Unix second as people and logs write it: RFC 3339 in UTC.
+fn utc(second: i64) -> String {
+    jiff::Timestamp::from_second(second)
+        .map_or_else(|_| format!("second {second}"), |time| time.to_string())
 }
 
 impl Finding {
@@ -295,5 +319,97 @@ impl Finding {
                 | Self::VersionGone { .. }
                 | Self::Rollback { .. }
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_as_people_and_logs_write_them() {
+        let drift = |found| Finding::IdentityDrift {
+            version: 2,
+            recorded: 1_700_000_002,
+            found,
+        };
+        let text = drift(1_800_000_000).to_string();
+        let words = "at 2023-11-14T22:13:22Z when it was recorded and at 2027-01-15T08:00:00Z now";
+        assert!(text.contains(words), "{text}");
+        // What a key's metadata hold is foreign: any number must be printable.
+        let text = drift(i64::MAX).to_string();
+        assert!(text.contains("at second 9223372036854775807 now"), "{text}");
+    }
+
+    #[test]
+    fn each_finding_says_what_to_do_or_that_nothing_is() {
+        let (latest, value, version, active) = (3, 5, 2, 3);
+        let all = [
+            Finding::KeyType,
+            Finding::Derived,
+            Finding::Convergent,
+            Finding::Exportable,
+            Finding::PlaintextBackup,
+            Finding::DeletionAllowed,
+            Finding::SoftDeleted,
+            Finding::NoEncryption,
+            Finding::NoDecryption,
+            Finding::FloorAboveLatest {
+                floor: Floor::Encryption,
+                value,
+                latest,
+            },
+            Finding::UpsertAllowed,
+            Finding::UpsertDenied,
+            Finding::UpsertMissing,
+            Finding::KeyDenied,
+            Finding::KeyMissing,
+            Finding::NotVirgin {
+                latest,
+                available: 1,
+                decryption: 1,
+                encryption: 0,
+            },
+            Finding::Rollback { latest, active },
+            Finding::IdentityDrift {
+                version,
+                recorded: 1,
+                found: 2,
+            },
+            Finding::VersionGone { version, latest },
+            Finding::CreationUnknown { version },
+            Finding::RetainedShutOut {
+                floor: Floor::Decryption,
+                value,
+                version,
+            },
+            Finding::EncryptionBlocked { value, active },
+            Finding::CatchingUp { from: 1, to: 2 },
+            Finding::RoundTrip("other bytes"),
+            Finding::DeepRefused("transit_policy_denied"),
+        ];
+        let deeds = [
+            "point ",
+            "needed",
+            "use another key",
+            "set ",
+            "restore ",
+            "lower ",
+            "allow ",
+            "check ",
+            "copy ",
+            "look ",
+            "mend ",
+            "needs nobody",
+        ];
+        for finding in all {
+            let text = finding.to_string();
+            let (what, deed) = text.split_once([';', ':']).unwrap_or_default();
+            assert!(!what.is_empty(), "{text}");
+            assert!(
+                deeds.iter().any(|word| deed.contains(word)) || text.contains("needs nobody"),
+                "{text}"
+            );
+        }
     }
 }

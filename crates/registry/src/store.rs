@@ -48,7 +48,8 @@ pub enum Notice {
     CheckpointMissing(PathBuf),
     /// A crash came between the two writes; the checkpoint was brought up to date.
     CheckpointBehind(PathBuf),
-    /// The checkpoint could not be written now; the next change writes it.
+    /// The checkpoint could not be written now; the next change writes it, as does
+    /// [`Store::renew_checkpoint`].
     CheckpointUnwritten(StoreError),
     /// A crash interrupted a write; its temporary file was removed.
     LeftoverRemoved(PathBuf),
@@ -76,7 +77,7 @@ impl fmt::Display for Notice {
             Self::CheckpointUnwritten(error) => {
                 write!(
                     f,
-                    "the checkpoint was not written and will be with the next change: {error}"
+                    "the checkpoint was not written, which does no harm, and is tried again: {error}"
                 )
             }
             Self::LeftoverRemoved(path) => {
@@ -103,7 +104,7 @@ pub enum Written {
     /// State file and checkpoint are durable.
     Both,
     /// The new generation is durable and in force, its checkpoint is behind. To be logged;
-    /// the next write repairs it.
+    /// the next write repairs it, as does [`Store::renew_checkpoint`].
     StateOnly(StoreError),
 }
 
@@ -219,6 +220,19 @@ impl<D: Disk> Store<D> {
             Ok(()) => Written::Both,
             Err(error) => Written::StateOnly(error),
         })
+    }
+
+    /// Writes the checkpoint of the generation in force again. Only for where that generation is
+    /// still the one on disk: a checkpoint without its state file would keep the next process
+    /// from starting.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`]; the pair loads all the same.
+    pub fn renew_checkpoint(&mut self) -> Result<(), StoreError> {
+        match &self.document {
+            Some(document) => self.replace(&self.paths.checkpoint, &document.checkpoint().render()),
+            None => Ok(()),
+        }
     }
 
     fn check_next(&self, next: &Document) -> Result<(), StoreError> {

@@ -45,6 +45,7 @@ impl Probes {
             records: HashMap::with_capacity(self.records.len()),
             healthy_until: verdict.healthy_until,
             reasons: verdict.reasons,
+            findings: self.health.findings().cloned().collect(),
             metadata: self.metadata.failures.sight(),
             deep: self.deep.failures.sight(),
             generation: self.generation,

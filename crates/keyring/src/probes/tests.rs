@@ -21,6 +21,7 @@ struct DiskState {
     full: bool,
     refused: usize,
     checkpoint_fails: bool,
+    renewals: usize,
     hangs: Option<mpsc::Receiver<()>>,
 }
 
@@ -66,6 +67,17 @@ impl Persist for Disk {
             generation,
             checkpoint_behind: state.checkpoint_fails.then(|| behind.to_owned()),
         })
+    }
+
+    fn renew_checkpoint(&self) -> Result<(), PersistError> {
+        let hangs = self.state().hangs.take();
+        let _ = hangs.map(|released| released.recv());
+        let mut state = self.state();
+        state.renewals += 1;
+        if state.checkpoint_fails {
+            return Err(PersistError("no space left on device".into()));
+        }
+        Ok(())
     }
 }
 
@@ -158,14 +170,16 @@ impl World {
     }
 
     fn probes(&mut self, settings: Settings) -> Probes {
-        let loaded = match &self.disk.state().document {
+        let state = self.disk.state();
+        let loaded = match &state.document {
             None => Loaded::default(),
             Some(document) => Loaded {
                 records: document.records().to_vec(),
                 generation: document.generation(),
-                ..Loaded::default()
+                checkpoint_behind: state.checkpoint_fails,
             },
         };
+        drop(state);
         let doors = Doors {
             transit: Arc::clone(&self.transit) as _,
             persist: Arc::clone(&self.disk) as _,

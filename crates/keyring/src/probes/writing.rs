@@ -10,6 +10,7 @@ use pace::Now;
 use registry::{
     record::Record,
     rotation::{Transition, Trial},
+    schedule,
 };
 use tracing::{debug, info, warn};
 
@@ -28,19 +29,36 @@ pub(super) enum Purpose {
 }
 
 /// A write that ended.
-pub(super) struct WriteRound {
-    result: Result<(Persisted, Vec<Record>), PersistError>,
-    transitions: Vec<Transition>,
-    purpose: Purpose,
+pub(super) enum WriteRound {
+    /// Of the next generation.
+    Generation {
+        result: Result<(Persisted, Vec<Record>), PersistError>,
+        transitions: Vec<Transition>,
+        purpose: Purpose,
+    },
+    /// Of the last generation's checkpoint, once more.
+    Checkpoint(Result<(), PersistError>),
 }
 
 /// How the disk does.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Disk {
+    interval: Duration,
     began: Option<Now>,
+    /// Whether what is being written is only a checkpoint: nothing waits for that.
+    is_checkpoint: bool,
     slow_said: bool,
     failing: Option<Failing>,
-    behind: Option<Now>,
+    behind: Option<Behind>,
+}
+
+/// A checkpoint that is older than its state file.
+#[derive(Debug)]
+struct Behind {
+    since: Now,
+    failures: u32,
+    /// Monotonic time of the next attempt.
+    next: Duration,
 }
 
 #[derive(Debug)]
@@ -54,21 +72,51 @@ struct Failing {
 }
 
 impl Disk {
-    /// As it was found at the start.
-    pub(super) fn found(checkpoint_behind: bool, now: Now) -> Self {
-        Self {
-            behind: checkpoint_behind.then_some(now),
-            ..Self::default()
+    /// As it was found at the start. A checkpoint that is behind is tried again after `interval`,
+    /// then ever more rarely.
+    pub(super) fn found(checkpoint_behind: bool, interval: Duration, now: Now) -> Self {
+        let mut disk = Self {
+            interval,
+            began: None,
+            is_checkpoint: false,
+            slow_said: false,
+            failing: None,
+            behind: None,
+        };
+        if checkpoint_behind {
+            disk.is_behind(now);
         }
+        disk
+    }
+
+    /// The checkpoint could not be written, once more. Returns how often in a row.
+    fn is_behind(&mut self, now: Now) -> u32 {
+        let behind = self.behind.get_or_insert(Behind {
+            since: now,
+            failures: 0,
+            next: now.mono,
+        });
+        behind.failures = behind.failures.saturating_add(1);
+        let pause = schedule::backed_off(self.interval, behind.failures);
+        behind.next = now.mono.saturating_add(pause);
+        behind.failures
     }
 
     pub(super) fn is_busy(&self) -> bool {
         self.began.is_some()
     }
 
-    fn begin(&mut self, now: Now) {
+    fn begin(&mut self, is_checkpoint: bool, now: Now) {
         self.began = Some(now);
+        self.is_checkpoint = is_checkpoint;
         self.slow_said = false;
+    }
+
+    /// When (monotonic) a checkpoint that is behind is to be written again. Not while something
+    /// is written: the end of that wakes the loop.
+    pub(super) fn renewal_at(&self) -> Option<Duration> {
+        let behind = self.behind.as_ref().filter(|_| !self.is_busy())?;
+        Some(behind.next)
     }
 
     /// When (monotonic) the write that is under way will be worth a line.
@@ -92,12 +140,26 @@ impl Disk {
         if let Some(failing) = self.failing.take() {
             info!(failures = failing.total, "state.written_again");
         }
-        match checkpoint_behind {
+        self.checkpoint(checkpoint_behind, now);
+    }
+
+    /// What became of a checkpoint.
+    fn checkpoint(&mut self, behind: Option<&str>, now: Now) {
+        self.began = None;
+        match behind {
             Some(reason) => {
-                self.behind.get_or_insert(now);
-                warn!(reason, "state.checkpoint_behind");
+                let repeated = self.is_behind(now);
+                if repeated.is_power_of_two() {
+                    warn!(reason, repeated, "state.checkpoint_behind");
+                } else {
+                    debug!(reason, repeated, "state.checkpoint_behind");
+                }
             }
-            None => self.behind = None,
+            None => {
+                if let Some(behind) = self.behind.take() {
+                    info!(failures = behind.failures, "state.checkpoint_written");
+                }
+            }
         }
     }
 
@@ -135,7 +197,7 @@ impl Disk {
 
     /// Whether the state file lags behind what was decided.
     pub(super) fn state_lags(&self) -> bool {
-        self.failing.is_some() || self.slow_said && self.is_busy()
+        self.failing.is_some() || self.slow_said && self.is_busy() && !self.is_checkpoint
     }
 
     /// Whether the checkpoint lags behind the state file.
@@ -145,11 +207,12 @@ impl Disk {
 
     pub(super) fn trouble(&self) -> Option<Trouble> {
         let failed = self.failing.as_ref().map(|failing| failing.since);
-        let slow = self.began.filter(|_| self.slow_said);
+        let slow = self.began.filter(|_| self.slow_said && !self.is_checkpoint);
+        let behind = self.behind.as_ref().map(|behind| behind.since);
         [
             ("write_failed", failed),
             ("write_slow", slow),
-            ("checkpoint_behind", self.behind),
+            ("checkpoint_behind", behind),
         ]
         .into_iter()
         .find_map(|(word, since)| {
@@ -173,7 +236,7 @@ impl Probes {
         if self.disk.is_busy() {
             return;
         }
-        self.disk.begin(self.doors.clock.now());
+        self.disk.begin(false, self.doors.clock.now());
         let persist = Arc::clone(&self.doors.persist);
         let job = move || {
             persist
@@ -183,7 +246,7 @@ impl Probes {
         let written = tokio::task::spawn_blocking(job);
         let flight: BoxFuture<'static, WriteRound> = Box::pin(async move {
             let panicked = |_| Err(PersistError("the writer of the registry panicked".into()));
-            WriteRound {
+            WriteRound::Generation {
                 result: written.await.unwrap_or_else(panicked),
                 transitions,
                 purpose,
@@ -192,11 +255,40 @@ impl Probes {
         self.queued_write = Some(flight);
     }
 
+    /// Begins to write a checkpoint that is behind, where that is due.
+    pub(super) fn renew_checkpoint(&mut self, mono: Duration) {
+        if self.disk.renewal_at().is_none_or(|at| at > mono) {
+            return;
+        }
+        self.disk.begin(true, self.doors.clock.now());
+        let persist = Arc::clone(&self.doors.persist);
+        let renewed = tokio::task::spawn_blocking(move || persist.renew_checkpoint());
+        self.queued_write = Some(Box::pin(async move {
+            let panicked = |_| Err(PersistError("the writer of the registry panicked".into()));
+            WriteRound::Checkpoint(renewed.await.unwrap_or_else(panicked))
+        }));
+    }
+
     /// When nothing is on disk, nothing changes here either, and the next round offers the same
     /// records again.
     pub(super) fn write_landed(&mut self, round: WriteRound) {
         let now = self.doors.clock.now();
-        let (persisted, records) = match round.result {
+        let (result, transitions, purpose) = match round {
+            WriteRound::Generation {
+                result,
+                transitions,
+                purpose,
+            } => (result, transitions, purpose),
+            WriteRound::Checkpoint(result) => {
+                let behind = result.err().map(|error| error.to_string());
+                if behind.is_some() {
+                    self.metrics.write_failed("checkpoint");
+                }
+                self.disk.checkpoint(behind.as_deref(), now);
+                return;
+            }
+        };
+        let (persisted, records) = match result {
             Ok(written) => written,
             Err(error) => {
                 self.metrics.write_failed("state");
@@ -211,8 +303,8 @@ impl Probes {
             .written(persisted.checkpoint_behind.as_deref(), now);
         self.records = records;
         self.generation = persisted.generation;
-        report::transitions(&round.transitions, self.generation);
-        match round.purpose {
+        report::transitions(&transitions, self.generation);
+        match purpose {
             Purpose::Observation(trial) => self.trial = trial,
             Purpose::Promotion { tried, version } => self.promoted(version, tried, now),
         }

@@ -45,6 +45,7 @@ fn table() -> Vec<(Error, Code, &'static str)> {
             "aad_mismatch",
         ),
         (Error::KeyIdUnknown, Code::NotFound, "key_id_unknown"),
+        (Error::KeyIdForeign, Code::NotFound, "key_id_unknown"),
         (
             Error::KeyVersionRemoved,
             Code::FailedPrecondition,

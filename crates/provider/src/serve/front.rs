@@ -7,6 +7,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use keyring::view::{ProbeSight, Trouble};
 use pace::Now;
+use registry::finding::{Finding, Label};
 
 use super::history::Lately;
 use crate::version::{COMMIT, VERSION};
@@ -16,6 +17,7 @@ pub(super) struct Front {
     pub(super) now: Now,
     pub(super) healthy: bool,
     pub(super) reasons: Vec<&'static str>,
+    pub(super) findings: Vec<Finding>,
     pub(super) metadata: ProbeSight,
     pub(super) deep: ProbeSight,
     /// Version and hashed key_id of the write key.
@@ -68,6 +70,7 @@ pub(super) fn render(front: &Front) -> String {
             shown(&front.reasons.join(", "))
         ),
     );
+    findings(&mut page, &front.findings);
     failures(&mut page, front);
     page.push_str("<div class=\"grid\">");
     probes(&mut page, front);
@@ -105,6 +108,23 @@ fn card(page: &mut String, title: &str, rows: &[(&str, &str, String)]) {
         );
     }
     page.push_str("</dl></section>");
+}
+
+/// What is wrong for sure, each with what to do.
+fn findings(page: &mut String, findings: &[Finding]) {
+    for finding in findings {
+        let stake = match finding.label() {
+            Label::CryptographicSafety => "data could be read, forged or lost",
+            Label::ApiServerAvailability => "API servers cannot write or read",
+        };
+        let sentence = shown(&finding.to_string());
+        push(
+            page,
+            format_args!(
+                "<p class=\"bad said\">{sentence} <span class=\"soft\">({stake})</span></p>"
+            ),
+        );
+    }
 }
 
 /// What the last probes said, if they failed.

@@ -9,7 +9,7 @@ use keyring::view::{ProbeSight, Trouble, View};
 use openbao::{LoginState, OpenBao};
 use pace::{Clock, Now};
 use prometheus_client::registry::Registry;
-use registry::{record::RecordState, snapshot::Snapshot};
+use registry::{finding::Finding, record::RecordState, snapshot::Snapshot};
 use serde_json::{Value, json};
 
 use super::{
@@ -96,6 +96,7 @@ fn front_page(facts: &Facts) -> Page {
         now,
         healthy: view.healthy(now.mono).is_ok(),
         reasons: reasons(&view, now),
+        findings: view.findings.clone(),
         metadata: view.metadata.clone(),
         deep: view.deep.clone(),
         active: view.active.as_ref().map(shown),
@@ -124,6 +125,7 @@ fn ready_page(facts: &Facts) -> Page {
         &json!({
             "ready": healthy.is_ok(),
             "reasons": reasons,
+            "findings": view.findings.iter().map(finding).collect::<Vec<_>>(),
             "login": login(&facts.openbao.login_state()),
             "probes": {
                 "metadata": probe(&view.metadata, now),
@@ -139,6 +141,15 @@ fn ready_page(facts: &Facts) -> Page {
             "transit_key_version": active.map(|snapshot| snapshot.version),
         }),
     )
+}
+
+/// What stands behind a reason, in full.
+fn finding(finding: &Finding) -> Value {
+    json!({
+        "reason": finding.word(),
+        "at_stake": finding.label().as_str(),
+        "sentence": finding.to_string(),
+    })
 }
 
 /// The last probe of one kind, and since when they have failed.

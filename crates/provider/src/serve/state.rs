@@ -45,6 +45,12 @@ enum Refused {
         on_disk: String,
         in_force: String,
     },
+    #[error(
+        "{}: the state file is gone, so its checkpoint is not written either; the next generation \
+         brings both, and until then do not restart the provider",
+        path.display()
+    )]
+    Gone { path: PathBuf },
 }
 
 /// Which contents of the state file are this process's own, besides the one in force. A write
@@ -119,6 +125,17 @@ impl State {
     /// be replaced, too, as may a checkpoint of ours that is alone: the registry in memory may be
     /// the last one.
     fn check_unchanged(&self, store: &mut Store, attempts: &mut Attempts) -> Result<(), Refused> {
+        let Some(there) = self.on_disk(store)? else {
+            return Ok(());
+        };
+        match self.check_in_force(store, &there) {
+            Err(_) if attempts.include(there.current_hash()) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// What lies on disk now, if our lock still guards it.
+    fn on_disk(&self, store: &mut Store) -> Result<Option<Document>, Refused> {
         let directory = directory_of(&self.path);
         // Before the lock, which would be a file on the wrong one. What cannot be examined here
         // is named there.
@@ -128,27 +145,38 @@ impl State {
             });
         }
         store.keep_lock()?;
-        let there = match Store::peek(&self.path, &self.scope) {
-            Ok(pair) => pair.document,
+        match Store::peek(&self.path, &self.scope) {
+            Ok(pair) => Ok(pair.document),
             Err(StoreError::Load {
                 fault: LoadError::StateMissing,
                 ..
-            }) if store.has_its_checkpoint() => None,
-            Err(error) => return Err(error.into()),
-        };
-        let Some(there) = there else {
-            return Ok(());
-        };
+            }) if store.has_its_checkpoint() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn check_in_force(&self, store: &Store, there: &Document) -> Result<(), Refused> {
         let ours = store.document();
-        let in_force = ours.is_some_and(|ours| ours.current_hash() == there.current_hash());
-        if in_force || attempts.include(there.current_hash()) {
+        if ours.is_some_and(|ours| ours.current_hash() == there.current_hash()) {
             return Ok(());
         }
         Err(Refused::Replaced {
             path: self.path.clone(),
-            on_disk: named(&there),
+            on_disk: named(there),
             in_force: ours.map_or_else(|| "nothing".to_owned(), named),
         })
+    }
+
+    /// Beside its own state file, and beside no other: what an operator put there is theirs, and
+    /// a checkpoint that is alone keeps the next process from starting.
+    fn renew(&self) -> Result<(), Refused> {
+        let mut locked = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let (store, _) = &mut *locked;
+        let there = self.on_disk(store)?.ok_or_else(|| Refused::Gone {
+            path: self.path.clone(),
+        })?;
+        self.check_in_force(store, &there)?;
+        Ok(store.renew_checkpoint()?)
     }
 
     fn write(&self, records: &[Record]) -> Result<Persisted, Refused> {
@@ -188,6 +216,11 @@ fn device(directory: &Path) -> io::Result<u64> {
 impl Persist for State {
     fn persist(&self, records: &[Record]) -> Result<Persisted, PersistError> {
         self.write(records)
+            .map_err(|error| PersistError(causes::chain(&error)))
+    }
+
+    fn renew_checkpoint(&self) -> Result<(), PersistError> {
+        self.renew()
             .map_err(|error| PersistError(causes::chain(&error)))
     }
 }
@@ -297,6 +330,37 @@ mod tests {
         fs::write(&checkpoint, own).unwrap();
         assert_eq!(state.persist(&seen(4)).unwrap().generation, 5);
         assert!(path.exists());
+    }
+
+    #[test]
+    fn a_checkpoint_is_renewed_beside_its_own_state_file_and_nowhere_else() {
+        let home = tempfile::tempdir().unwrap();
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o750)).unwrap();
+        let path = home.path().join("key-registry.json");
+        let checkpoint = home.path().join("key-registry.json.checkpoint");
+        let (state, _) = State::open(&path, scope()).unwrap();
+        let first = [record(1, RecordState::Active)];
+        state.persist(&first).unwrap();
+        let older = [&path, &checkpoint].map(|path| fs::read(path).unwrap());
+        let second = [first[0].clone(), record(2, RecordState::Pending)];
+        state.persist(&second).unwrap();
+        let newer = [&path, &checkpoint].map(|path| fs::read(path).unwrap());
+
+        fs::write(&checkpoint, &older[1]).unwrap();
+        state.renew_checkpoint().unwrap();
+        assert!(fs::read(&checkpoint).unwrap() == newer[1], "it was behind");
+        fs::remove_file(&checkpoint).unwrap();
+        state.renew_checkpoint().unwrap();
+        assert!(fs::read(&checkpoint).unwrap() == newer[1], "it was gone");
+
+        fs::remove_file(&checkpoint).unwrap();
+        fs::write(&path, &older[0]).unwrap();
+        let refused = state.renew_checkpoint().unwrap_err().to_string();
+        assert!(refused.contains("and not generation 2 (krs1."), "{refused}");
+        fs::remove_file(&path).unwrap();
+        let refused = state.renew_checkpoint().unwrap_err().to_string();
+        assert!(refused.contains("the state file is gone"), "{refused}");
+        assert!(!checkpoint.exists(), "a process could not start with it");
     }
 
     #[test]

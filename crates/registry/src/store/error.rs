@@ -48,7 +48,10 @@ pub enum StoreError {
         source: io::Error,
     },
     /// Type, mode or size of one of the files.
-    #[error("the state cannot be used as it is on disk, see docs/recovery.md")]
+    #[error(
+        "the state cannot be used as it is on disk: mend what is said next, then start the provider again \
+         (docs/recovery.md)"
+    )]
     File(#[from] FileError),
     /// The contents.
     #[error("{}: {fault}; {}", path.display(), advice(fault))]
@@ -74,8 +77,9 @@ pub enum StoreError {
     },
     /// More records than a reader accepts.
     #[error(
-        "{}: the next generation would be larger than {limit} bytes; nothing was written, see \
-         docs/recovery.md",
+        "{}: the next generation would be larger than {limit} bytes; nothing was written. The \
+         registry in force goes on serving and a rotation waits: report it, and do not cut the file by hand \
+         (docs/recovery.md)",
         path.display()
     )]
     TooLarge {
@@ -149,16 +153,24 @@ impl fmt::Display for DirectoryFault {
 
 fn advice(fault: &LoadError) -> &'static str {
     match fault {
-        LoadError::Corrupt { .. } => "restore both files from one backup, or see docs/recovery.md",
-        LoadError::Rollback { .. } | LoadError::Forked { .. } => {
-            "put the newest pair back, both files of it, or see docs/recovery.md"
+        LoadError::Corrupt { .. } => {
+            "restore both files of the pair from one backup of this node, or copy both from a healthy node \
+             (docs/recovery.md)"
+        }
+        LoadError::Rollback { .. } => {
+            "put the newer state file back, or, where the whole node was restored from an older backup, the checkpoint \
+             of that backup (docs/recovery.md)"
+        }
+        LoadError::Forked { .. } => {
+            "restore both files from one place, the newest backup of this node or a healthy node, and do not remove \
+             the checkpoint (docs/recovery.md)"
         }
         LoadError::Scope { .. } => {
-            "identity fields never change once data exists, so put the configuration or the right \
-             state back, see docs/recovery.md"
+            "identity fields never change once data exists, so put the configuration back that made the state, or the \
+             state of this configuration (docs/recovery.md)"
         }
         LoadError::StateMissing => {
-            "restore the state file, or copy both files from a healthy node, or see docs/recovery.md"
+            "restore the state file, or copy both files from a healthy node (docs/recovery.md)"
         }
     }
 }

@@ -277,7 +277,7 @@ fn every_verdict_says_what_to_do() {
     let text = told(&path);
     assert!(text.contains("its writer was interrupted"), "{text}");
     assert!(
-        text.contains("restore both files from one backup"),
+        text.contains("restore both files of the pair from one backup"),
         "{text}"
     );
     put(&path, b"");
@@ -288,7 +288,7 @@ fn every_verdict_says_what_to_do() {
     );
     put(&path, &first().render());
     let text = refusal(&path).to_string();
-    assert!(text.contains("put the newest pair back"), "{text}");
+    assert!(text.contains("put the newer state file back"), "{text}");
     fs::remove_file(&path).unwrap();
     let text = refusal(&path).to_string();
     assert!(

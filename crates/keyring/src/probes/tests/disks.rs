@@ -255,7 +255,9 @@ async fn equal_refusals_of_the_disk_are_counted_and_said_ever_more_rarely() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_checkpoint_that_is_behind_shows_until_the_next_generation() {
+async fn a_checkpoint_that_is_behind_comes_with_the_next_generation_too() {
+    let lines = Lines::default();
+    let guard = lines.capture();
     let world = World::healthy().await;
     world.disk.state().checkpoint_fails = true;
     world.transit.script().metadata = Ok(metadata(&[1, 2]));
@@ -268,15 +270,79 @@ async fn a_checkpoint_that_is_behind_shows_until_the_next_generation() {
     world.pass(60).await;
     assert_eq!(world.disk_trouble(), None);
     world.has_metric("state_unwritten{file=\"checkpoint\"} 0");
+    assert_eq!(lines.with("state.checkpoint_written").len(), 1);
+    drop(guard);
+    world.end().await.unwrap();
+}
+
+/// Started with a checkpoint that could not be written, and nothing else to write.
+fn with_a_checkpoint_behind() -> World {
+    let mut world = World::new(Some(first()));
+    world.disk.state().checkpoint_fails = true;
+    world.start(settings());
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_that_is_behind_is_tried_again_by_itself_ever_more_rarely() {
+    let lines = Lines::default();
+    let guard = lines.capture();
+    let world = with_a_checkpoint_behind();
+    sleep(Duration::from_millis(500)).await;
+    let mut tried = Vec::new();
+    for second in 1..1000 {
+        world.pass(1).await;
+        assert_eq!(world.disk_trouble(), Some("checkpoint_behind"));
+        if world.disk.state().renewals > tried.len() {
+            tried.push(second);
+        }
+    }
+    assert_eq!(tried, [30, 90, 210, 450, 690, 930]);
+    assert_eq!(world.healthy_version(), Some(1));
+    world.has_metric("state_unwritten{file=\"checkpoint\"} 1");
+    world.has_metric("state_write_failures_total{file=\"checkpoint\"} 6");
+    let said = lines.with("state.checkpoint_behind");
+    assert_eq!(
+        said.len(),
+        2,
+        "the second and the fourth in a row: {said:?}"
+    );
+
+    world.disk.state().checkpoint_fails = false;
+    world.pass(240).await;
+    assert_eq!(world.disk_trouble(), None);
+    world.has_metric("state_unwritten{file=\"checkpoint\"} 0");
+    world.pass(1000).await;
+    assert_eq!(world.disk.state().renewals, 7, "and not once more");
+    let said = lines.with("state.checkpoint_written");
+    assert_eq!(said.len(), 1);
+    assert!(said[0].contains("\"failures\":7"), "{said:?}");
+    drop(guard);
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_that_hangs_is_no_state_that_lags() {
+    let world = with_a_checkpoint_behind();
+    let hang = world.disk.hang();
+    world.hurry(45).await;
+    assert_eq!(world.healthy_version(), Some(1));
+    assert_eq!(world.disk_trouble(), Some("checkpoint_behind"));
+    world.has_metric("state_unwritten{file=\"state\"} 0");
+    world.disk.state().checkpoint_fails = false;
+    drop(hang);
+    while world.disk_trouble().is_some() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(world.disk.state().renewals, 1);
     world.end().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_the_start_found_is_shown_too() {
     let mut world = World::new(Some(first()));
-    let mut probes = world.probes(settings());
-    probes.disk = writing::Disk::found(true, world.clock.now());
-    probes.publish();
+    world.disk.state().checkpoint_fails = true;
+    drop(world.probes(settings()));
     assert_eq!(world.disk_trouble(), Some("checkpoint_behind"));
     world.has_metric("state_unwritten{file=\"checkpoint\"} 1");
 }

@@ -12,6 +12,10 @@ fn front() -> Front {
         },
         healthy: false,
         reasons: vec!["metadata_stale"],
+        findings: vec![
+            Finding::UpsertAllowed,
+            Finding::RoundTrip("<i>other</i> bytes"),
+        ],
         metadata: ProbeSight {
             passed: Some(Duration::from_secs(90)),
             trouble: Some(Trouble {
@@ -44,6 +48,9 @@ fn what_is_wrong_and_since_when_is_said_in_words() {
     for words in [
         ">unhealthy<",
         "metadata_<wbr>stale",
+        "creates missing keys on encrypt; set disable_<wbr>upsert=true in its config/keys <span",
+        "(data could be read, forged or lost)",
+        "is wrong: &lt;i&gt;other&lt;/i&gt; bytes; look for a proxy",
         "metadata probe: OpenBao is &lt;b&gt;sealed&lt;/b&gt;; unseal_<wbr>it",
         "openbao_<wbr>sealed for 5 min",
         ">write key, unused<",
@@ -67,12 +74,15 @@ fn a_healthy_page_writes_and_lists_nothing_that_failed() {
     let mut front = front();
     (front.healthy, front.reasons) = (true, Vec::new());
     front.metadata = ProbeSight::default();
+    front.findings.clear();
     front.lately.errors.clear();
     let page = render(&front);
     for words in [">healthy<", ">writes<", ">none</p>"] {
         assert!(page.contains(words), "{words} is not in {page}");
     }
-    assert!(!page.contains("probe: ") && !page.contains("unused"));
+    for words in ["probe: ", "unused", " said\">"] {
+        assert!(!page.contains(words), "{words} is in {page}");
+    }
 }
 
 #[test]

@@ -53,6 +53,20 @@ async fn unhealthy_until_undone(case: Case) {
         (&line["level"], &line["healthz"]),
         (&"warn".into(), &"unhealthy".into())
     );
+    let (_, ready) = provider.ready().await;
+    let told = ready["findings"].as_array().unwrap();
+    let told = told.iter().find(|told| told["reason"] == case.word);
+    let told = told.unwrap_or_else(|| panic!("{} has no sentence in {ready}", case.word));
+    let sentence = told["sentence"].as_str().unwrap();
+    assert!(sentence.contains(case.finding), "{ready}");
+    let stake = told["at_stake"].as_str().unwrap();
+    let logged = line["findings"].as_str().unwrap();
+    assert!(
+        logged.contains(&format!("{sentence} [{stake}]")),
+        "{logged}"
+    );
+    let page = provider.http("health", "GET", "/").await.body;
+    assert!(page.contains("class=\"bad said\">"), "{page}");
     let mut client = provider.client().await;
     let encrypted = refused(Sealed::try_make(&mut client).await);
     assert_eq!(encrypted, (Code::FailedPrecondition, "status_stale".into()));
