@@ -13,7 +13,7 @@ use crate::{
     probing,
     source::Said,
 };
-use manifests::view::Change;
+use manifests::{folder::Order, view::Change};
 
 impl Office {
     /// Brings probes and statuses of pods that changed up to date, and begins what is due.
@@ -96,8 +96,8 @@ impl Office {
         self.touched.extend(turned.touched);
     }
 
-    /// Answers a question, or does what was asked for. `true`: the sources are to look.
-    pub(crate) fn answer(&mut self, ask: Ask) -> bool {
+    /// Answers a question, or does what was asked for; what is left to the sources is given back.
+    pub(crate) fn answer(&mut self, ask: Ask) -> Option<Order> {
         match ask {
             Ask::View(answer) => {
                 let _ = answer.send(self.overview());
@@ -117,9 +117,9 @@ impl Office {
                 }
                 let _ = answer.send(self.planner.start_all());
             }
-            Ask::Look => return true,
+            Ask::Sources(order) => return Some(order),
         }
-        false
+        None
     }
 
     fn overview(&mut self) -> Overview {

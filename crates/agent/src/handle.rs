@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use manifests::view::Report;
+use manifests::{folder::Order, view::Report};
 use plan::{PodKey, Seen, Why};
 use pod::{Pod, api};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -93,7 +93,7 @@ pub(crate) enum Ask {
     Restart(PodKey, Option<String>, oneshot::Sender<bool>),
     StopAll(Option<Duration>, oneshot::Sender<bool>),
     StartAll(oneshot::Sender<bool>),
-    Look,
+    Sources(Order),
 }
 
 /// Asks a running agent. Clones ask the same one.
@@ -151,7 +151,20 @@ impl Handle {
     /// # Errors
     /// [`Gone`].
     pub async fn look(&self) -> Result<(), Gone> {
-        self.asks.send(Ask::Look).await.map_err(|_| Gone)
+        self.order(Order::Look).await
+    }
+
+    /// Takes the directories that came in the place of those of before as the ones that are
+    /// meant: what they lack is gone.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn accept_replacements(&self) -> Result<(), Gone> {
+        self.order(Order::AcceptReplacement).await
+    }
+
+    async fn order(&self, order: Order) -> Result<(), Gone> {
+        self.asks.send(Ask::Sources(order)).await.map_err(|_| Gone)
     }
 
     /// Grows with every change, for those who watch.

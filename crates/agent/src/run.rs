@@ -188,7 +188,7 @@ impl Agent {
                 }
                 ask = asks.recv(), if open => match ask {
                     None => open = false,
-                    Some(ask) => if office.answer(ask) { readers.look() },
+                    Some(ask) => if let Some(order) = office.answer(ask) { readers.tell(order) },
                 },
                 () = bell.rung() => office.hurry(BREATH),
                 name = readers.ended() => break Err(RunError::Source(name)),
@@ -296,10 +296,10 @@ impl Readers {
         readers
     }
 
-    fn look(&self) {
+    fn tell(&self, order: Order) {
         for orders in &self.orders {
-            // Where one waits already, it looks anyway.
-            let _ = orders.try_send(Order::Look);
+            // Where several wait already, it looks anyway.
+            let _ = orders.try_send(order);
         }
     }
 

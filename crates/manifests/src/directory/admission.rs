@@ -66,7 +66,7 @@ impl<P: Named> Directory<P> {
             if !same {
                 let name = name.display();
                 return Some(format!(
-                    "{path} is another directory than before (its device or inode differs), and its {name} is not what is in force; nothing changes: mount the one before again, put {name} back as it was, or accept the new directory"
+                    "{path} is another directory than before (its device or inode differs), and its {name} is not what is in force; nothing changes: mount the one before again, put {name} back as it was, or accept the new directory with SIGHUP"
                 ));
             }
         }
@@ -81,7 +81,7 @@ impl<P: Named> Directory<P> {
             return None;
         }
         Some(format!(
-            "{} is empty, and another directory than before the reboot; is its file system not mounted? nothing changes: mount it, put a manifest there, or accept the new directory",
+            "{} is empty, and another directory than before the reboot; is its file system not mounted? nothing changes: mount it, put a manifest there, or accept the new directory with SIGHUP",
             self.path.display()
         ))
     }
