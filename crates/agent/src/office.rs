@@ -259,6 +259,13 @@ impl Office {
         let now = self.now();
         self.planner.report(done.order.id, &done.outcome, now.mono);
         self.touched.extend(done.order.key.clone());
+        if let (Outcome::Failed(_), Action::StartContainer { .. }, Some(key)) =
+            (&done.outcome, &done.order.action, &done.order.key)
+        {
+            // It may have failed before there was a container: no start, no restart. What there
+            // was is told by the runtime's list and by the log files.
+            let _ = self.logs.remove(key);
+        }
         self.say(&Event::Ended {
             pod: done.order.key,
             action: done.order.action,

@@ -166,8 +166,8 @@ fn id_of(link: &str) -> Option<&str> {
 }
 
 /// Rotates a log if it is time: `reopen` asks the runtime for a new file, after the old one has
-/// got another name and before anything else is done to it. To be called every ten seconds or so
-/// for each log of a container that runs, by one caller at a time.
+/// got another name and before anything else is done to it; also where there is no file. To be
+/// called every ten seconds or so for each log of a container that runs, by one caller at a time.
 ///
 /// # Errors
 /// The log was not rotated.
@@ -179,7 +179,15 @@ pub fn rotate<E>(
 ) -> Result<Turned, RotationError<E>> {
     let size = match fs::symlink_metadata(log) {
         Ok(found) if found.is_file() => found.len(),
-        // Not yet there, or not what a runtime writes to.
+        // Whoever renamed it did not live to ask for a new one: the runtime writes to it still.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let reopened = reopen().map_err(|source| RotationError::Reopen {
+                log: log.to_owned(),
+                source,
+            });
+            return reopened.map(|()| Turned::default());
+        }
+        // Not what a runtime writes to.
         _ => return Ok(Turned::default()),
     };
     let directory = log.parent().unwrap_or(Path::new("/"));

@@ -52,8 +52,26 @@ pub(crate) struct Configuration {
     pub(crate) resolv_conf: Option<PathBuf>,
     pub(crate) seccomp_default: bool,
     pub(crate) unsafe_sysctls: Vec<String>,
+    pub(crate) upkeep: Besides,
     /// Fields that it sets to no effect.
     pub(crate) idle: Vec<String>,
+}
+
+/// What it sets about logs, images and pages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Besides {
+    /// Bytes.
+    pub(crate) log_size: Option<u64>,
+    pub(crate) log_files: Option<u32>,
+    /// Per cent.
+    pub(crate) images_high: Option<u8>,
+    /// Per cent.
+    pub(crate) images_low: Option<u8>,
+    pub(crate) images_least_age: Option<Duration>,
+    pub(crate) images_most_idle: Option<Duration>,
+    pub(crate) bind: Option<IpAddr>,
+    pub(crate) health_port: Option<u16>,
+    pub(crate) pods_port: Option<u16>,
 }
 
 /// Why a file is not obeyed.
@@ -228,6 +246,21 @@ fn obey(value: &Value<'_>, folder: &Path, into: &mut Configuration, faults: &mut
         "resolvConf" => into.resolv_conf = value.text(faults).map(path),
         "seccompDefault" => into.seccomp_default = value.boolean(faults) == Some(true),
         "allowedUnsafeSysctls" => into.unsafe_sysctls = value.texts(faults),
+        _ => besides(value, &mut into.upkeep, faults),
+    }
+}
+
+fn besides(value: &Value<'_>, into: &mut Besides, faults: &mut Faults) {
+    match value.field.as_str() {
+        "containerLogMaxSize" => into.log_size = value.bytes(faults),
+        "containerLogMaxFiles" => into.log_files = value.whole(2..=1000, faults),
+        "imageGCHighThresholdPercent" => into.images_high = value.whole(0..=100, faults),
+        "imageGCLowThresholdPercent" => into.images_low = value.whole(0..=100, faults),
+        "imageMinimumGCAge" => into.images_least_age = value.duration(faults),
+        "imageMaximumGCAge" => into.images_most_idle = value.duration(faults),
+        "healthzBindAddress" => into.bind = value.address(faults),
+        "healthzPort" => into.health_port = value.whole(0..=u16::MAX, faults),
+        "readOnlyPort" => into.pods_port = value.whole(0..=u16::MAX, faults),
         _ => {}
     }
 }

@@ -5,6 +5,7 @@
 pub mod version;
 
 mod causes;
+mod sizes;
 mod finding;
 mod rules;
 
@@ -20,6 +21,11 @@ mod kubelets;
 mod node;
 mod launching;
 mod telling;
+mod meter;
+mod metered;
+mod collecting;
+mod upkeep;
+mod pages;
 mod run;
 
 mod exit;

@@ -145,6 +145,8 @@ pub(crate) struct Abilities {
     pub(crate) driver: Option<Driver>,
     pub(crate) recursive_read_only: bool,
     pub(crate) strict_groups: bool,
+    /// The image of sandboxes, where the runtime tells it.
+    pub(crate) sandbox_image: Option<String>,
 }
 
 impl Abilities {
@@ -161,6 +163,7 @@ impl Abilities {
         let features = usual.and_then(|handler| handler.features);
         Ok(Self {
             driver,
+            sandbox_image: told_sandbox_image(&status),
             recursive_read_only: features.is_some_and(|f| f.recursive_read_only_mounts),
             strict_groups: status
                 .features
@@ -196,6 +199,13 @@ fn told_driver(status: &StatusResponse) -> Option<Driver> {
         Some(true) => Driver::Systemd,
         Some(false) | None => Driver::Cgroupfs,
     })
+}
+
+/// As above. containerd 2 tells it elsewhere, and pins it.
+fn told_sandbox_image(status: &StatusResponse) -> Option<String> {
+    let config: Value = serde_json::from_str(status.info.get("config")?).ok()?;
+    let image = config.get("sandboxImage")?.as_str()?;
+    Some(image.to_owned()).filter(|image| !image.is_empty())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `run`: the agent, from its settings to its end.
 
 use std::{
+    convert::Infallible,
     ffi::OsString,
     fs, io,
     net::IpAddr,
@@ -10,12 +11,18 @@ use std::{
     time::Duration,
 };
 
-use agent::{Agent, Manifests, Source};
+use agent::{Agent, Handle, Listener, Manifests, Source};
 use cri::{
     Client, Endpoint, Runtime,
     v1::{Container, PodSandbox},
 };
-use daemon::{harden, lines::Format, logging::Log, notify::Notifier, shutdown::Shutdown};
+use daemon::{
+    harden,
+    lines::Format,
+    logging::{Dropped, Log},
+    notify::Notifier,
+    shutdown::Shutdown,
+};
 use http::HeaderName;
 use launch::{
     cgroup::Trees,
@@ -33,14 +40,24 @@ use manifests::{
 use pace::{Clock, SystemClock};
 use pod::{Node, RuntimeFeatures};
 use secret::SecretText;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
 
 use crate::{
     causes::chain,
+    collecting,
+    documents::Place,
     host,
     kubelets::{Kubelets, Rivalry},
     launching::{Launcher, Premises},
+    meter::Meter,
+    metered::Metered,
     node::{self, Abilities, Machine},
+    pages::{self, Sight},
     telling,
+    upkeep::{self, Upkeep},
     version::{COMMIT, VERSION},
 };
 
@@ -72,6 +89,9 @@ pub(crate) struct Settings {
     pub(crate) driver: Option<Driver>,
     /// Whether a kubelet's static pods are to be stopped.
     pub(crate) take_over: bool,
+    pub(crate) log_limits: launch::logs::Limits,
+    pub(crate) image_limits: collecting::Limits,
+    pub(crate) pages: pages::Addresses,
     /// Fields of the configuration that have no effect.
     pub(crate) idle: Vec<String>,
     /// `NOTIFY_SOCKET`.
@@ -124,16 +144,18 @@ fn start(settings: Settings, log: &Log) -> Result<(), RunError> {
         .enable_all()
         .build()
         .map_err(RunError::Process)?;
-    let outcome = runtime.block_on(serve(settings));
+    let outcome = runtime.block_on(serve(settings, log.dropped()));
     runtime.shutdown_timeout(FAREWELL);
     outcome
 }
 
-async fn serve(settings: Settings) -> Result<(), RunError> {
+async fn serve(settings: Settings, dropped: Dropped) -> Result<(), RunError> {
     let notifier =
         Notifier::new(settings.notify_socket.as_deref(), None).map_err(RunError::Process)?;
     let shutdown = Shutdown::default();
     let impatient = shutdown.on_signals().map_err(RunError::Process)?;
+    // From the first moment on: by itself, this signal ends a process.
+    let hangup = signal(SignalKind::hangup()).map_err(RunError::Process)?;
     tracing::info!(
         version = VERSION,
         commit = COMMIT,
@@ -144,24 +166,89 @@ async fn serve(settings: Settings) -> Result<(), RunError> {
     for field in &settings.idle {
         tracing::warn!(field, "config.no_effect");
     }
-    let client: Arc<dyn Runtime> = Arc::new(Client::new(settings.endpoint.clone()));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let meter = Arc::new(Meter::default());
+    let client: Arc<dyn Runtime> = Arc::new(Metered {
+        runtime: Client::new(settings.endpoint.clone()),
+        meter: Arc::clone(&meter),
+        clock: Arc::clone(&clock),
+    });
+    let (running, seen) = watch::channel(None);
+    let sight = Sight {
+        agent: seen,
+        meter: Arc::clone(&meter),
+        place: Place {
+            node: settings.node.clone(),
+            runtime: settings.endpoint.to_string(),
+        },
+        started: clock.now().wall,
+        clock: Arc::clone(&clock),
+        dropped,
+    };
+    let pages = pages::serve(settings.pages, sight, shutdown.clone());
     let working = async {
         let (abilities, found) = tokio::select! {
             answers = ask(&*client) => answers,
             () = shutdown.wait() => return Ok(()),
         };
         refuse_rivals(&settings, &found)?;
-        let agent = assemble(settings, client, &abilities)?;
+        let logs = logs(&settings.logs);
+        let (log_limits, image_limits) = (settings.log_limits, settings.image_limits);
+        let hears = Arc::clone(&meter);
+        let listener: Listener = Arc::new(move |event| {
+            hears.hear(event);
+            telling::tell(event);
+        });
+        let parts = (Arc::clone(&client), Arc::clone(&clock), listener);
+        let agent = assemble(settings, parts, &abilities)?;
+        let handle = agent.handle();
+        let upkeep = Upkeep::new(upkeep::Tools {
+            handle: handle.clone(),
+            runtime: client,
+            clock,
+            meter,
+            logs,
+            log_limits,
+            image_limits,
+            sandbox_image: abilities.sandbox_image,
+        });
+        let _ = running.send(Some(handle.clone()));
         notifier.ready();
-        let outcome = agent.run(shutdown.wait()).await;
+        let running = async {
+            let outcome = tokio::select! {
+                outcome = agent.run(shutdown.wait()) => outcome,
+                never = accept(hangup, handle) => match never {},
+            };
+            shutdown.trigger();
+            outcome
+        };
+        let (outcome, ()) = tokio::join!(running, upkeep.run(shutdown.wait()));
         notifier.stopping();
         Ok(outcome?)
     };
+    let working = async {
+        let outcome = working.await;
+        shutdown.trigger();
+        outcome
+    };
     tokio::select! {
-        outcome = working => outcome,
+        (outcome, ()) = async { tokio::join!(working, pages) } => outcome,
         // Orders that are given up are seen by the next run.
         () = impatient => Ok(()),
     }
+}
+
+/// Takes a directory that came in the place of another one for the one that is meant, whenever
+/// the operator says so.
+async fn accept(mut hangup: Signal, agent: Handle) -> Infallible {
+    while hangup.recv().await.is_some() {
+        tracing::info!(signal = "SIGHUP", "source.accepted");
+        if agent.accept_replacements().await.is_err() {
+            break;
+        }
+    }
+    // Whoever runs the agent says when it ends.
+    std::future::pending().await
 }
 
 /// What the runtime has.
@@ -203,12 +290,19 @@ fn refuse_rivals(settings: &Settings, found: &Found) -> Result<(), Rivalry> {
     kubelets.judge(settings.take_over, endpoint, folder)
 }
 
+fn logs(pods: &Path) -> Logs {
+    let beside = pods.parent().unwrap_or(Path::new("/"));
+    Logs {
+        pods: pods.to_owned(),
+        links: beside.join("containers"),
+    }
+}
+
 fn assemble(
     settings: Settings,
-    runtime: Arc<dyn Runtime>,
+    (runtime, clock, listener): (Arc<dyn Runtime>, Arc<dyn Clock>, Listener),
     abilities: &Abilities,
 ) -> Result<Agent, RunError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let root = Root::open(&settings.root)?;
     let endpoint = settings.endpoint.to_string();
     let boot = boot();
@@ -230,7 +324,7 @@ fn assemble(
         Arc::new(launcher),
         sources,
         clock,
-        Arc::new(telling::tell),
+        listener,
     )?;
     for piece in damaged {
         tracing::warn!(reason = chain(&piece), "store.damaged");
@@ -249,7 +343,6 @@ fn premises(
     let mut cgroups = abilities.cgroups(&machine);
     cgroups.driver = cgroups.driver.or(settings.driver);
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    let beside = settings.logs.parent().unwrap_or(Path::new("/"));
     let node = launch::Node {
         name: settings.node.clone(),
         ips: ips.iter().map(ToString::to_string).collect(),
@@ -275,10 +368,7 @@ fn premises(
     Ok(Premises {
         node,
         root,
-        logs: Logs {
-            pods: settings.logs.clone(),
-            links: beside.join("containers"),
-        },
+        logs: logs(&settings.logs),
         trees: Trees::find(Path::new(node::CGROUPS))?,
         clock,
     })

@@ -72,6 +72,7 @@ fn a_full_log_is_renamed_reopened_and_compressed_one_rotation_later() {
         turned.is_rotated
     };
     assert!(!turn(0), "there is none");
+    assert!(log.exists(), "and the runtime is asked for one");
     fs::write(&log, "small").unwrap();
     assert!(!turn(1), "it is small");
     fs::write(&log, "the first text").unwrap();

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::values::{Header, duration};
+use crate::sizes::bytes;
 
 /// Static pods without a kubelet.
 #[derive(Debug, Parser)]
@@ -105,6 +106,30 @@ pub(crate) struct Run {
     /// [default: /var/log/pods]
     #[arg(long, value_name = "DIR")]
     pub(crate) pod_logs_dir: Option<PathBuf>,
+    /// Size from which the log of a container is rotated [default: 10Mi]
+    #[arg(long, value_name = "QUANTITY", value_parser = bytes)]
+    pub(crate) container_log_max_size: Option<u64>,
+    /// Files of a container's log, with the one that is written to; at least 2 [default: 5]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pub(crate) container_log_max_files: Option<u32>,
+    /// Per cent of the images' disk in use from which unused ones are removed; 100 is never [default: 85]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) image_gc_high_threshold: Option<u8>,
+    /// Per cent of the images' disk in use until which they are removed [default: 80]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) image_gc_low_threshold: Option<u8>,
+    /// Time for which an image stays in any case [default: 2m]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) minimum_image_ttl_duration: Option<Duration>,
+    /// Address for the pages over HTTP [default: 127.0.0.1]
+    #[arg(long, value_name = "IP")]
+    pub(crate) healthz_bind_address: Option<IpAddr>,
+    /// Port for /healthz, /metrics and the page for people; 0 is none [default: 10245]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) healthz_port: Option<u16>,
+    /// Port for /pods, where everybody on this machine can read all that manifests say; 0 is none [default: 0]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) read_only_port: Option<u16>,
     /// Addresses of the node [default: where its packets to elsewhere come from]
     #[arg(long, value_name = "IP", value_delimiter = ',')]
     pub(crate) node_ip: Vec<IpAddr>,

@@ -1,6 +1,7 @@
 //! What the agent is run with: the command line over the configuration file over what is usual.
 
 use std::{
+    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf, absolute},
     time::Duration,
 };
@@ -9,7 +10,12 @@ use cri::Endpoint;
 use manifests::address::Address;
 
 use super::arguments::Run;
-use crate::{host, kubelet_config::Configuration, run::Settings};
+use crate::{
+    collecting, host,
+    kubelet_config::{Besides, Configuration},
+    pages::Addresses,
+    run::Settings,
+};
 
 /// What a kubelet has unless it is told otherwise; but the directory of manifests is kubeadm's,
 /// and that of the agent its own.
@@ -17,6 +23,8 @@ const FOLDER: &str = "/etc/kubernetes/manifests";
 const LOGS: &str = "/var/log/pods";
 const ENDPOINT: &str = "unix:///run/containerd/containerd.sock";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// Beside those of a kubelet and a control plane.
+const HEALTH_PORT: u16 = 10245;
 const PERIOD: Duration = Duration::from_secs(20);
 
 /// Puts them together.
@@ -87,9 +95,58 @@ pub(super) fn settings(arguments: &Run, file: Configuration) -> Result<Settings,
         unsafe_sysctls: file.unsafe_sysctls,
         driver: file.driver,
         take_over: arguments.take_over,
+        log_limits: log_limits(arguments, file.upkeep),
+        image_limits: image_limits(arguments, file.upkeep)?,
+        pages: pages(arguments, file.upkeep),
         idle: file.idle,
         notify_socket: std::env::var_os("NOTIFY_SOCKET"),
     })
+}
+
+fn log_limits(arguments: &Run, file: Besides) -> launch::logs::Limits {
+    let usual = launch::logs::Limits::default();
+    let files = arguments.container_log_max_files.or(file.log_files);
+    let files = files.and_then(|files| usize::try_from(files).ok());
+    launch::logs::Limits {
+        bytes: arguments
+            .container_log_max_size
+            .or(file.log_size)
+            .unwrap_or(usual.bytes),
+        files: files.unwrap_or(usual.files),
+    }
+}
+
+fn image_limits(arguments: &Run, file: Besides) -> Result<collecting::Limits, String> {
+    let usual = collecting::Limits::default();
+    let high = arguments.image_gc_high_threshold.or(file.images_high);
+    let low = arguments.image_gc_low_threshold.or(file.images_low);
+    let least_age = arguments
+        .minimum_image_ttl_duration
+        .or(file.images_least_age);
+    let limits = collecting::Limits {
+        high: high.unwrap_or(usual.high),
+        low: low.unwrap_or(usual.low),
+        least_age: least_age.unwrap_or(usual.least_age),
+        most_idle: file.images_most_idle.unwrap_or(usual.most_idle),
+    };
+    if limits.low >= limits.high {
+        return Err(format!(
+            "images are removed from {} % of their disk in use until {} %: the second must be lower",
+            limits.high, limits.low
+        ));
+    }
+    Ok(limits)
+}
+
+fn pages(arguments: &Run, file: Besides) -> Addresses {
+    let bind = arguments.healthz_bind_address.or(file.bind);
+    let health = arguments.healthz_port.or(file.health_port);
+    let pods = arguments.read_only_port.or(file.pods_port);
+    Addresses {
+        bind: bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        health: health.unwrap_or(HEALTH_PORT),
+        pods: pods.unwrap_or(0),
+    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! One value of the file, read as what its field wants.
 
-use std::{net::IpAddr, time::Duration};
+use std::{fmt::Display, net::IpAddr, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use yaml::{
     fault::{Fault, Show},
     scalar::{Scalar, resolve},
     tree::{Kind, Node},
 };
+
+use crate::sizes::bytes;
 
 /// A field and what stands there.
 pub(super) struct Value<'a> {
@@ -74,6 +76,44 @@ impl Value<'_> {
             }
             Ok(duration) => Some(duration),
             Err(_) => self.wants("a duration", advice, faults),
+        }
+    }
+
+    /// A whole number.
+    pub(super) fn whole<T>(&self, range: RangeInclusive<T>, faults: &mut Faults) -> Option<T>
+    where
+        T: FromStr + PartialOrd + Display,
+    {
+        let advice = format!("write a number from {} to {}", range.start(), range.end());
+        let Kind::Scalar { text, plain: true } = &self.node.kind else {
+            return self.wants("a whole number", &advice, faults);
+        };
+        match text.parse() {
+            Ok(number) if range.contains(&number) => Some(number),
+            _ => self.wants("a whole number that fits", &advice, faults),
+        }
+    }
+
+    /// A quantity of bytes; 0 is no setting, as for a kubelet.
+    pub(super) fn bytes(&self, faults: &mut Faults) -> Option<u64> {
+        let advice = "write a quantity such as 10Mi";
+        let Kind::Scalar { text, .. } = &self.node.kind else {
+            return self.wants("a quantity", advice, faults);
+        };
+        if self.is_zero() {
+            return None;
+        }
+        match bytes(text) {
+            Ok(bytes) => Some(bytes),
+            Err(_) => self.wants("a quantity", advice, faults),
+        }
+    }
+
+    /// One IP address.
+    pub(super) fn address(&self, faults: &mut Faults) -> Option<IpAddr> {
+        match self.text(faults)?.parse() {
+            Ok(address) => Some(address),
+            Err(_) => self.wants("an IP address", "write one such as 127.0.0.1", faults),
         }
     }
 
