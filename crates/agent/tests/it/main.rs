@@ -13,3 +13,4 @@ mod many;
 mod probes;
 mod restarts;
 mod road;
+mod takeover;

@@ -14,8 +14,9 @@ use agent::{
 use cri::{
     Call, Runtime as _,
     v1::{
-        ContainerConfig, ContainerState, ContainerStatus, LinuxPodSandboxConfig, LinuxSandboxSecurityContext,
-        NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxState,
+        ContainerConfig, ContainerState, ContainerStatus, LinuxPodSandboxConfig,
+        LinuxSandboxSecurityContext, NamespaceMode, NamespaceOption, PodSandboxConfig,
+        PodSandboxState,
     },
 };
 use fake_cri::fake::{Fake, FakeImage, TokioClock};
@@ -134,6 +135,7 @@ pub(crate) struct Rig {
     pub(crate) clock: Arc<TokioClock>,
     pub(crate) events: Arc<Mutex<Vec<String>>>,
     pub(crate) root: tempfile::TempDir,
+    pub(crate) take_over: bool,
     says: watch::Sender<Said>,
     manifests: BTreeMap<String, Loaded>,
     decoder: Manifests,
@@ -160,6 +162,7 @@ impl Rig {
             fake,
             host: Arc::default(),
             events: Arc::default(),
+            take_over: false,
             // In memory where there is such a place: thousands of small files are synced.
             root: tempfile::tempdir_in("/dev/shm")
                 .or_else(|_| tempfile::tempdir())
@@ -186,7 +189,8 @@ impl Rig {
 
     pub(crate) fn open(&self) -> Result<Agent, agent::OpenError> {
         let boot = format!("boot{}", self.fake.boots());
-        let settings = Settings::new(self.root.path().to_owned(), "unix:///fake".into(), boot);
+        let mut settings = Settings::new(self.root.path().to_owned(), "unix:///fake".into(), boot);
+        settings.take_over = self.take_over;
         let events = Arc::clone(&self.events);
         let listener: agent::Listener = Arc::new(move |event| {
             events.lock().unwrap().push(format!("{event:?}"));
