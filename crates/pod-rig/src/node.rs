@@ -102,6 +102,11 @@ impl Node {
         self.flags.borrow_mut().push(flag.into());
     }
 
+    /// Takes such a word away again.
+    pub fn unflag(&self, flag: &str) {
+        self.flags.borrow_mut().retain(|known| known != flag);
+    }
+
     /// The agent's program, where it is to run.
     fn enter(&self) -> Command {
         let outer = |program: &Path| match self.outside {
@@ -200,6 +205,14 @@ impl Node {
         let mut agent = self.agent.take().expect("an agent");
         self.signal(&agent, Signal::TERM);
         assert_eq!(agent.wait().unwrap().code(), Some(0));
+    }
+
+    /// As `systemctl reload` does.
+    ///
+    /// # Panics
+    /// Where no agent runs.
+    pub fn hang_up(&self) {
+        self.signal(self.agent.as_ref().expect("an agent"), Signal::HUP);
     }
 
     fn signal(&self, agent: &Child, signal: Signal) {
