@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cri::{Call, Runtime as _};
-use fake_cri::fake::FakeImage;
+use cri::{Call, Fault, Runtime as _};
+use fake_cri::fake::{FakeImage, Plan, Trouble};
 
 use crate::rig::{IMAGE, Rig, work};
 
@@ -301,6 +301,22 @@ async fn what_the_host_lacks_is_tried_again() {
     rig.host.broken.lock().unwrap().clear();
     let took = rig.until_ready("web").await;
     assert!(took <= Duration::from_secs(10), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_fails_before_there_is_a_container_is_no_restart() {
+    let mut rig = Rig::started().await;
+    let refused = Trouble::Fail(Fault::Refused {
+        code: "INTERNAL",
+        message: "no space left".into(),
+    });
+    rig.fake
+        .plan(Plan::new(Call::CreateContainer, refused).times(3));
+    rig.put("web", &work("hang"));
+    rig.until_ready("web").await;
+    assert_eq!(rig.count(Call::CreateContainer), 4);
+    let containers = rig.fake.list_containers(None).await.unwrap();
+    assert_eq!(containers[0].metadata.as_ref().unwrap().attempt, 0);
 }
 
 #[tokio::test(start_paused = true)]
