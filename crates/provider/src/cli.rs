@@ -16,6 +16,7 @@ use crate::{
     config::{self, Config, ConfigError, Override, Overrides},
     exit::{self, Failure},
     serve,
+    variables::{self, Stray},
     version::{COMMIT, VERSION},
 };
 
@@ -34,19 +35,37 @@ const DEFAULT_CONFIG: &str = "/etc/openbao-kms/config.yaml";
 #[must_use]
 pub fn run() -> ExitCode {
     let environment = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let strays = variables::strays(std::env::vars_os());
     let arguments = Arguments::try_parse_from(std::env::args_os());
     let serves = matches!(&arguments, Ok(arguments) if matches!(arguments.command, Command::Serve));
     // Dropped last: that waits for its last line.
     let log = Log::default();
-    let outcome = arguments
-        .map_err(Failure::Usage)
-        .and_then(|arguments| dispatch(&arguments, &environment, &log));
+    let outcome = arguments.map_err(Failure::Usage).and_then(|arguments| {
+        if reads_configuration(&arguments.command) && !serves {
+            tell_strays(&strays);
+        }
+        dispatch(&arguments, &environment, &strays, &log)
+    });
     if serves {
         tell_log(&outcome, &log);
     } else {
         tell(&outcome);
     }
     exit::code(&outcome)
+}
+
+fn reads_configuration(command: &Command) -> bool {
+    match command {
+        Command::Serve | Command::Config { what: None, .. } => true,
+        Command::Probe(probe) => probe.socket.is_none(),
+        _ => false,
+    }
+}
+
+fn tell_strays(strays: &[Stray]) {
+    for stray in strays {
+        report::complain(&format!("warning: {} {stray}", stray.name));
+    }
 }
 
 /// What people are told at the end.
@@ -77,13 +96,18 @@ fn tell_log(outcome: &Result<(), Failure>, log: &Log) {
 /// A variable's value; unset and empty are the same.
 type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-fn dispatch(arguments: &Arguments, environment: Environment<'_>, log: &Log) -> Result<(), Failure> {
+fn dispatch(
+    arguments: &Arguments,
+    environment: Environment<'_>,
+    strays: &[Stray],
+    log: &Log,
+) -> Result<(), Failure> {
     let common = &arguments.common;
     match &arguments.command {
         Command::Serve => {
             let path = config_path(common, environment);
             let config = config::load(&path, &overrides(common, environment))?;
-            serve::run(&config, &manager(environment), log)
+            serve::run(&config, &manager(environment, strays), log)
         }
         Command::Config { what: None, report } => {
             let path = config_path(common, environment);
@@ -144,13 +168,14 @@ fn config_path(common: &Common, environment: Environment<'_>) -> PathBuf {
     common
         .config
         .clone()
-        .or_else(|| environment("BAO_KMS_PROVIDER_CONFIG").map(PathBuf::from))
+        .or_else(|| environment(variables::CONFIG).map(PathBuf::from))
         .unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG))
 }
 
 /// What the service manager said to us; only this module reads the environment.
-fn manager(environment: Environment<'_>) -> serve::Manager {
+fn manager(environment: Environment<'_>, strays: &[Stray]) -> serve::Manager {
     serve::Manager {
+        strays: strays.to_vec(),
         notify_socket: environment("NOTIFY_SOCKET"),
         watchdog_usec: environment("WATCHDOG_USEC"),
     }
@@ -171,20 +196,16 @@ fn overrides(common: &Common, environment: Environment<'_>) -> Overrides {
         })
     };
     Overrides {
-        log_level: pick(
-            &common.log_level,
-            "--log-level",
-            "BAO_KMS_PROVIDER_LOG_LEVEL",
-        ),
+        log_level: pick(&common.log_level, "--log-level", variables::LOG_LEVEL),
         metrics_address: pick(
             &common.metrics_address,
             "--metrics-address",
-            "BAO_KMS_PROVIDER_SERVER_METRICS_ADDRESS",
+            variables::METRICS_ADDRESS,
         ),
         health_address: pick(
             &common.health_address,
             "--health-address",
-            "BAO_KMS_PROVIDER_SERVER_HEALTH_ADDRESS",
+            variables::HEALTH_ADDRESS,
         ),
     }
 }

@@ -10,6 +10,8 @@ pub mod config;
 
 pub mod exit;
 
+pub mod variables;
+
 pub mod serve;
 
 pub mod cli;

@@ -43,6 +43,7 @@ use self::{ending::Calls, history::History, losses::Losses, pages::Facts, state:
 use crate::{
     config::{Config, ConfigError, ListenAddress},
     exit::{Failure, Fault},
+    variables::Stray,
     version::{COMMIT, VERSION},
 };
 
@@ -56,6 +57,8 @@ pub struct Manager {
     pub notify_socket: Option<OsString>,
     /// `WATCHDOG_USEC`
     pub watchdog_usec: Option<OsString>,
+    /// Variables that look like ours and are not.
+    pub strays: Vec<Stray>,
 }
 
 /// Serves until SIGTERM or SIGINT, and writes `log`, whose last lines are its owner's to wait for.
@@ -143,6 +146,10 @@ async fn serve(
         config_fingerprint = config.fingerprint(),
         "process.started"
     );
+    for stray in &manager.strays {
+        let (variable, reason) = (&stray.name, stray.to_string());
+        tracing::warn!(variable, reason, "config.unknown_variable");
+    }
     let mut registry = Registry::with_prefix("openbao_kms");
     describe(config, &mut registry);
     registry.register_collector(Box::new(Losses(log.dropped())));

@@ -25,13 +25,13 @@ JSON Schema in [config.schema.json](config.schema.json).
   refused.
 - Durations are written as in Go: `30s`, `1h30m`.
 - A secret is never written into this file, onto the command line or into the environment:
-  fields that need one name a file.
+  fields that need one name a file. Every path is absolute.
 - The file is a regular file of at most 1 MiB, with no write or execute bit for the group and
   no bit for others.
 - `BAO_KMS_PROVIDER_LOG_LEVEL`, `BAO_KMS_PROVIDER_SERVER_METRICS_ADDRESS` and
   `BAO_KMS_PROVIDER_SERVER_HEALTH_ADDRESS` win over the file, and the flags `--log-level`,
   `--metrics-address` and `--health-address` over both. A variable that is set but empty counts
-  as not set.
+  as not set. Any other one that begins with `BAO_KMS_PROVIDER_` is ignored with a warning.
 - These bear identity and must never change once data exists: `openbao.instanceId`,
   `openbao.namespace`, `transit.mountPath`, `transit.keyName` and everything under
   `transit.keyIdScope`. `bao-kms-provider config` prints a fingerprint of them, which must be

@@ -72,6 +72,25 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
 }
 
 #[test]
+fn a_variable_that_is_misspelt_is_told_where_it_would_have_mattered() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = sample(folder.path());
+    let told = |arguments: &[&str]| {
+        let mut command = program(arguments);
+        command.env("BAO_KMS_PROVIDER_LOGGING_LEVEL", "hvs.secret");
+        let (code, _, err) = outcome(&mut command);
+        assert_eq!(code, 0, "{err}");
+        err
+    };
+    assert_eq!(
+        told(&["config", "--config", &path]),
+        "warning: BAO_KMS_PROVIDER_LOGGING_LEVEL is no variable of this program and was ignored; \
+         did you mean BAO_KMS_PROVIDER_LOG_LEVEL?\n"
+    );
+    assert_eq!(told(&["version"]), "");
+}
+
+#[test]
 fn the_config_flag_wins_over_its_variable() {
     let folder = tempfile::tempdir().unwrap();
     let path = sample(folder.path());

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read as _},
-    process::Stdio,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -132,4 +132,29 @@ async fn a_start_that_fails_ends_also_when_nobody_reads_why() {
             assert!(last.contains("\"process.failed\""), "{text}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_variable_that_is_misspelt_is_logged_with_what_was_meant() {
+    let world = World::new().await;
+    let mut wrapper = Command::new("env");
+    wrapper.args([
+        "BAO_KMS_PROVIDER_LOGLEVEL=hvs.secret",
+        "BAO_KMS_PROVIDER_PORT=tcp://10.0.0.1:80",
+    ]);
+    let provider = Provider::start_through(wrapper, &world.stage);
+    let line = provider
+        .logged(
+            "config.unknown_variable",
+            "reason",
+            "BAO_KMS_PROVIDER_LOG_LEVEL?",
+        )
+        .await;
+    assert_eq!(
+        (&line["level"], &line["variable"]),
+        (&"warn".into(), &"BAO_KMS_PROVIDER_LOGLEVEL".into())
+    );
+    assert_eq!(provider.events("config.unknown_variable").len(), 1);
+    let log = provider.terminated().await.text;
+    assert!(!log.contains("hvs.secret"), "{log}");
 }
