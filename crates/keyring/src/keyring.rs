@@ -123,7 +123,7 @@ impl Keyring {
             Error::WaitingRoomFull => self.metrics.rejected(method),
             Error::KeyIdMalformed => self.metrics.key_id_fault(KeyIdFault::Malformed),
             Error::KeyIdUnknown | Error::KeyIdForeign => {
-                self.metrics.key_id_fault(KeyIdFault::Unknown)
+                self.metrics.key_id_fault(KeyIdFault::Unknown);
             }
             Error::KeyVersionRemoved => self.metrics.key_id_fault(KeyIdFault::Removed),
             Error::MetadataRefresh => self.metrics.key_id_fault(KeyIdFault::MetadataRefresh),
