@@ -17,7 +17,10 @@ mod documents;
 mod grammar;
 mod reports;
 mod road;
+mod takeover;
 mod texts;
+mod upkeep;
+mod unit;
 
 /// Of one run.
 struct Run {
