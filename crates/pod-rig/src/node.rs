@@ -97,6 +97,12 @@ impl Node {
         self.home.join("manifests")
     }
 
+    /// Where its agent is asked.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.home.join("run/agent.sock")
+    }
+
     /// Adds a word to the command line of the agents to come.
     pub fn flag(&self, flag: impl Into<OsString>) {
         self.flags.borrow_mut().push(flag.into());
@@ -152,6 +158,8 @@ impl Node {
             .arg(self.home.join("root"))
             .arg("--pod-logs-dir")
             .arg(self.home.join("log/pods"))
+            .arg("--socket")
+            .arg(self.socket())
             .args(["--hostname-override", &self.name])
             .args(["--file-check-frequency", "1s"])
             .arg("--container-runtime-endpoint")

@@ -6,6 +6,7 @@ use std::{error::Error, ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use pod::Node;
+use podctl::Fault;
 
 use crate::{
     causes::chain,
@@ -19,13 +20,15 @@ use crate::{
     version::{COMMIT, VERSION},
 };
 
-mod arguments;
 mod manual;
 mod output;
 mod values;
+mod asking;
+mod arguments;
 mod settings;
 
 use arguments::{Arguments, Check, Command, Document, Form, Output, Run};
+use asking::Where;
 
 const PROGRAM: &str = "staticpodd";
 
@@ -43,13 +46,17 @@ pub fn run() -> ExitCode {
 fn tell(outcome: &Result<(), Failure>) {
     match outcome {
         // The report or the log has said it.
-        Ok(()) | Err(Failure::Problems | Failure::Unreadable | Failure::Run(_)) => {}
+        Ok(())
+        | Err(Failure::Problems | Failure::Unreadable | Failure::Run(_) | Failure::Command(_)) => {}
         // Help goes to standard output, complaints to standard error, both in clap's words.
         Err(Failure::Usage(error)) => {
             let _ = error.print();
         }
         Err(Failure::Config(error)) => {
             output::complain(&format!("{PROGRAM}: {}", chain(error)));
+        }
+        Err(Failure::Asked(fault)) => {
+            output::complain(&format!("{PROGRAM}: {}", chain(fault)));
         }
         Err(failure @ Failure::Output(source)) => {
             output::complain(&format!("{PROGRAM}: {failure}: {source}"));
@@ -61,6 +68,13 @@ fn dispatch(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Run(arguments) => run_agent(arguments),
         Command::Check(arguments) => check(arguments),
+        Command::Get(get) => ask(&get.place, get.command()),
+        Command::Describe(describe) => ask(&describe.scope.place, describe.command()),
+        Command::Logs(logs) => ask(&logs.scope.place, logs.command()),
+        Command::Exec(exec) => ask(&exec.scope.place, exec.command()),
+        Command::Restart(restart) => ask(&restart.scope.place, restart.command()),
+        Command::StopAll(stop) => ask(&stop.place, stop.command()),
+        Command::StartAll(place) => ask(place, podctl::Command::StartAll),
         Command::Version { output: Form::Text } => {
             print(format!("{PROGRAM} {VERSION} (commit {COMMIT})\n"))
         }
@@ -90,6 +104,29 @@ fn run_agent(arguments: &Run) -> Result<(), Failure> {
     let settings = settings::settings(arguments, file.unwrap_or_default()).map_err(wrong)?;
     run::run(settings)?;
     Ok(())
+}
+
+/// Asks the agent, and prints what it answers.
+fn ask(place: &Where, command: podctl::Command) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(unsayable)?;
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    let mut desk = podctl::Desk {
+        out: &mut out,
+        err: &mut err,
+    };
+    let outcome = runtime.block_on(podctl::run(place.socket.clone(), command, &mut desk));
+    // A thread that reads what is typed would wait for one more key.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(0) => Ok(()),
+        Ok(code) => Err(Failure::Command(code)),
+        // A reader that closed the pipe has seen enough.
+        Err(Fault::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(fault) => Err(Failure::Asked(fault)),
+    }
 }
 
 fn check(arguments: &Check) -> Result<(), Failure> {
@@ -175,6 +212,13 @@ fn generate(document: Document) -> Result<(), Failure> {
         Document::Man => print(manual::page(visible, PROGRAM, &of_check).map_err(unsayable)?),
         Document::ManCheck => page_of(&visible, "check"),
         Document::ManRun => page_of(&visible, "run"),
+        Document::ManGet => page_of(&visible, "get"),
+        Document::ManDescribe => page_of(&visible, "describe"),
+        Document::ManLogs => page_of(&visible, "logs"),
+        Document::ManExec => page_of(&visible, "exec"),
+        Document::ManRestart => page_of(&visible, "restart"),
+        Document::ManStopAll => page_of(&visible, "stop-all"),
+        Document::ManStartAll => page_of(&visible, "start-all"),
         Document::ReportsSchema => print(report::json::schema().map_err(unsayable)?),
     }
 }

@@ -22,12 +22,19 @@ pub(crate) enum Failure {
     /// The agent cannot start, or had to end; its log says why.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// The agent cannot be asked, or would not.
+    #[error(transparent)]
+    Asked(#[from] podctl::Fault),
+    /// A command in a container ended with this code.
+    #[error("the command ended with {0}")]
+    Command(u8),
     /// What the command has to say cannot be said.
     #[error("the output cannot be written")]
     Output(#[source] Box<dyn Error + Send + Sync>),
 }
 
-/// The exit code of `outcome`: 0 done and sound, 1 problems were found, 2 anything else that
+/// The exit code of `outcome`: 0 done and sound, 1 problems were found or the
+/// agent would not, the code of a command in a container, 2 anything else that
 /// keeps a command from its answer, 3 the agent cannot start or had to end.
 pub(crate) fn code(outcome: &Result<(), Failure>) -> ExitCode {
     ExitCode::from(number(outcome))
@@ -38,7 +45,8 @@ fn number(outcome: &Result<(), Failure>) -> u8 {
         Ok(()) => 0,
         // `--help` and `--version` come as errors, and are none.
         Err(Failure::Usage(asked)) if !asked.use_stderr() => 0,
-        Err(Failure::Problems) => 1,
+        Err(Failure::Problems | Failure::Asked(_)) => 1,
+        Err(Failure::Command(code)) => *code,
         Err(Failure::Unreadable | Failure::Usage(_) | Failure::Config(_) | Failure::Output(_)) => 2,
         Err(Failure::Run(_)) => 3,
     }
@@ -58,6 +66,8 @@ mod tests {
             (Err(usage(ErrorKind::DisplayHelp)), 0),
             (Err(usage(ErrorKind::DisplayVersion)), 0),
             (Err(Failure::Problems), 1),
+            (Err(Failure::Asked(podctl::Fault::Refused("x".into()))), 1),
+            (Err(Failure::Command(7)), 7),
             (Err(Failure::Unreadable), 2),
             (Err(usage(ErrorKind::UnknownArgument)), 2),
             (Err(Failure::Output("x".into())), 2),

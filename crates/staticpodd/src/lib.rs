@@ -26,6 +26,7 @@ mod metered;
 mod collecting;
 mod upkeep;
 mod pages;
+mod door;
 mod run;
 
 mod exit;

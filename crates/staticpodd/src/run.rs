@@ -46,9 +46,11 @@ use tokio::{
 };
 
 use crate::{
+    annals::Annals,
     causes::chain,
     collecting,
     documents::Place,
+    door::{Door, Office},
     host,
     kubelets::{Kubelets, Rivalry},
     launching::{Launcher, Premises},
@@ -92,6 +94,8 @@ pub(crate) struct Settings {
     pub(crate) log_limits: launch::logs::Limits,
     pub(crate) image_limits: collecting::Limits,
     pub(crate) pages: pages::Addresses,
+    /// Where the agent is asked.
+    pub(crate) socket: PathBuf,
     /// Fields of the configuration that have no effect.
     pub(crate) idle: Vec<String>,
     /// `NOTIFY_SOCKET`.
@@ -174,13 +178,14 @@ async fn serve(settings: Settings, dropped: Dropped) -> Result<(), RunError> {
         clock: Arc::clone(&clock),
     });
     let (running, seen) = watch::channel(None);
+    let place = Place {
+        node: settings.node.clone(),
+        runtime: settings.endpoint.to_string(),
+    };
     let sight = Sight {
         agent: seen,
         meter: Arc::clone(&meter),
-        place: Place {
-            node: settings.node.clone(),
-            runtime: settings.endpoint.to_string(),
-        },
+        place: place.clone(),
         started: clock.now().wall,
         clock: Arc::clone(&clock),
         dropped,
@@ -195,15 +200,26 @@ async fn serve(settings: Settings, dropped: Dropped) -> Result<(), RunError> {
         let logs = logs(&settings.logs);
         let (log_limits, image_limits) = (settings.log_limits, settings.image_limits);
         let hears = Arc::clone(&meter);
+        let annals = Arc::new(Annals::new(Arc::clone(&clock)));
+        let notes = Arc::clone(&annals);
+        let socket = settings.socket.clone();
         let listener: Listener = Arc::new(move |event| {
             hears.hear(event);
+            notes.note(event);
             telling::tell(event);
         });
         let parts = (Arc::clone(&client), Arc::clone(&clock), listener);
         let agent = assemble(settings, parts, &abilities)?;
         let handle = agent.handle();
+        let office = Arc::new(Office {
+            agent: handle.clone(),
+            runtime: Arc::clone(&client),
+            annals,
+            place,
+            logs: logs.clone(),
+            clock: Arc::clone(&clock),
+        });
         let upkeep = Upkeep::new(upkeep::Tools {
-            handle: handle.clone(),
             runtime: client,
             clock,
             meter,
@@ -212,17 +228,20 @@ async fn serve(settings: Settings, dropped: Dropped) -> Result<(), RunError> {
             image_limits,
             sandbox_image: abilities.sandbox_image,
         });
+        let for_upkeep = handle.clone();
         let _ = running.send(Some(handle.clone()));
         notifier.ready();
         let running = async {
             let outcome = tokio::select! {
                 outcome = agent.run(shutdown.wait()) => outcome,
                 never = accept(hangup, handle) => match never {},
+                never = listen(&socket, office) => match never {},
             };
             shutdown.trigger();
             outcome
         };
-        let (outcome, ()) = tokio::join!(running, upkeep.run(shutdown.wait()));
+        let upkeep = upkeep.run(for_upkeep, shutdown.wait());
+        let (outcome, ()) = tokio::join!(running, upkeep);
         notifier.stopping();
         Ok(outcome?)
     };
@@ -249,6 +268,21 @@ async fn accept(mut hangup: Signal, agent: Handle) -> Infallible {
     }
     // Whoever runs the agent says when it ends.
     std::future::pending().await
+}
+
+/// Hears whoever asks. Pods must not wait for that: without its socket the agent runs them all
+/// the same.
+async fn listen(socket: &Path, office: Arc<Office>) -> Infallible {
+    match Door::open(socket) {
+        Ok(door) => {
+            tracing::info!(path = %socket.display(), "door.open");
+            door.serve(office).await
+        }
+        Err(error) => {
+            tracing::error!(reason = chain(&error), "door.shut");
+            std::future::pending().await
+        }
+    }
 }
 
 /// What the runtime has.

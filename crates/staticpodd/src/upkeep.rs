@@ -37,7 +37,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What upkeep works with.
 pub(crate) struct Tools {
-    pub(crate) handle: Handle,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) meter: Arc<Meter>,
@@ -92,14 +91,14 @@ impl Upkeep {
     }
 
     /// Works until `stop`, or until the agent is gone. A log that is being rotated then still is.
-    pub(crate) async fn run(mut self, stop: impl Future<Output = ()>) {
+    pub(crate) async fn run(mut self, agent: Handle, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
         for round in 1_u32.. {
             tokio::select! {
                 () = &mut stop => return,
                 () = sleep(LOGS) => {}
             }
-            let Ok(overview) = self.tools.handle.view().await else {
+            let Ok(overview) = agent.view().await else {
                 return;
             };
             if overview.runtime_down.is_some() {
@@ -201,18 +200,20 @@ impl Upkeep {
         if limits.high >= 100 && limits.most_idle.is_zero() {
             return;
         }
-        let trouble = match self.look_and_collect(overview).await {
-            Ok(()) => None,
-            Err(why) => Some(why),
+        let round = async {
+            let images = self.images(overview).await?;
+            let disk = disk(&*self.tools.runtime).await?;
+            self.collect_from(&images, disk).await
         };
+        let trouble = round.await.err();
         self.tell("images", trouble, |reason| {
             tracing::warn!(reason, "images.uncollected");
         });
     }
 
-    /// One round; the error says why nothing, or not enough, was collected.
-    async fn look_and_collect(&mut self, overview: &Overview) -> Result<(), String> {
-        let runtime = Arc::clone(&self.tools.runtime);
+    /// What images there are, and which of them are needed; the error says why that is not known.
+    async fn images(&self, overview: &Overview) -> Result<Vec<Image>, String> {
+        let runtime = &self.tools.runtime;
         let images = runtime.list_images().await.map_err(|error| chain(&error))?;
         let containers = runtime.list_containers(None).await;
         let containers = containers.map_err(|error| chain(&error))?;
@@ -228,27 +229,28 @@ impl Upkeep {
             let found = runtime.image_status(&name).await;
             kept.extend(found.map_err(|error| chain(&error))?.map(|image| image.id));
         }
-        let images: Vec<Image> = images
-            .iter()
-            .map(|image| Image {
-                id: image.id.clone(),
-                bytes: image.size,
-                is_kept: image.pinned
-                    || kept.contains(&image.id)
-                    || containers.iter().any(|container| uses(container, image)),
-            })
-            .collect();
-        let disk = disk(&*runtime).await?;
+        let needed = |image: &v1::Image| {
+            image.pinned
+                || kept.contains(&image.id)
+                || containers.iter().any(|container| uses(container, image))
+        };
+        let all = images.iter().map(|image| Image {
+            id: image.id.clone(),
+            bytes: image.size,
+            is_kept: needed(image),
+        });
+        Ok(all.collect())
+    }
+
+    /// One round; the error says why not enough was collected.
+    async fn collect_from(&mut self, images: &[Image], disk: Disk) -> Result<(), String> {
         let now = self.tools.clock.now().mono;
-        self.memory.see(&images, now);
-        let choice = self
-            .memory
-            .choose(&images, disk, self.tools.image_limits, now);
+        self.memory.see(images, now);
+        let limits = self.tools.image_limits;
+        let choice = self.memory.choose(images, disk, limits, now);
         for id in &choice.images {
-            runtime
-                .remove_image(id)
-                .await
-                .map_err(|error| chain(&error))?;
+            let removed = self.tools.runtime.remove_image(id).await;
+            removed.map_err(|error| chain(&error))?;
             self.tools.meter.image_collected();
             tracing::info!(image = id, "image.collected");
         }

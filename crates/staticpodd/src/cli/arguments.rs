@@ -5,7 +5,10 @@ use std::{ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use super::values::{Header, duration};
+use super::{
+    asking::{Describe, Exec, Get, Logs, Restart, SOCKET, StopAll, Where},
+    values::{Header, duration},
+};
 use crate::sizes::bytes;
 
 /// Static pods without a kubelet.
@@ -16,7 +19,7 @@ use crate::sizes::bytes;
     disable_help_subcommand = true,
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 sound, 1 problems were found, 2 usage, or something cannot be read or written, 3 the agent cannot start or had to end."
+    after_help = "Exit codes: 0 sound, 1 problems were found, or the agent would not, 2 usage, or something cannot be read or written, 3 the agent cannot start or had to end."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -42,6 +45,24 @@ pub(crate) enum Command {
         Run it as the user that the agent runs as, on its machine; elsewhere with --no-host."
     )]
     Check(Check),
+    /// Show pods, or files of manifests, of the running agent
+    Get(Get),
+    /// Show all about a pod
+    Describe(Describe),
+    /// Show the log of a container
+    Logs(Logs),
+    /// Run a command in a container; its exit code becomes this one's
+    Exec(Exec),
+    /// Restart a pod, or one of its containers
+    Restart(Restart),
+    /// Stop all pods, the lowest priority first, and start none
+    #[command(
+        long_about = "Stop all pods, the lowest priority first, each group completely before the next, and start none.\n\n\
+        Returns when everything is stopped. The agent goes on; start-all takes this back, and so does the next start of the agent."
+    )]
+    StopAll(StopAll),
+    /// Start pods again, after stop-all
+    StartAll(Where),
     /// Show version and commit
     Version {
         /// Form of the report
@@ -130,6 +151,9 @@ pub(crate) struct Run {
     /// Port for /pods, where everybody on this machine can read all that manifests say; 0 is none [default: 0]
     #[arg(long, value_name = "PORT")]
     pub(crate) read_only_port: Option<u16>,
+    /// Socket on which get, describe, logs, exec, restart and stop-all ask this agent
+    #[arg(long, value_name = "PATH", default_value = SOCKET)]
+    pub(crate) socket: PathBuf,
     /// Addresses of the node [default: where its packets to elsewhere come from]
     #[arg(long, value_name = "IP", value_delimiter = ',')]
     pub(crate) node_ip: Vec<IpAddr>,
@@ -204,6 +228,20 @@ pub(crate) enum Document {
     ManCheck,
     /// docs/man/staticpodd-run.1
     ManRun,
+    /// docs/man/staticpodd-get.1
+    ManGet,
+    /// docs/man/staticpodd-describe.1
+    ManDescribe,
+    /// docs/man/staticpodd-logs.1
+    ManLogs,
+    /// docs/man/staticpodd-exec.1
+    ManExec,
+    /// docs/man/staticpodd-restart.1
+    ManRestart,
+    /// docs/man/staticpodd-stop-all.1
+    ManStopAll,
+    /// docs/man/staticpodd-start-all.1
+    ManStartAll,
     /// docs/staticpodd-reports.schema.json
     ReportsSchema,
 }

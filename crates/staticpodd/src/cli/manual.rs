@@ -15,7 +15,7 @@ const CODES: [(&str, &str); 4] = [
     ("0", "Nothing is wrong; there may be advice."),
     (
         "1",
-        "Problems were found; with --strict, this may be advice only.",
+        "Problems were found (with --strict, this may be advice only), or the agent cannot be asked or would not.",
     ),
     (
         "2",

@@ -90,6 +90,8 @@ impl Road {
             .arg(self.home.join("root"))
             .arg("--pod-logs-dir")
             .arg(self.home.join("log/pods"))
+            .arg("--socket")
+            .arg(self.home.join("agent.sock"))
             .args([
                 "--hostname-override",
                 "Road",
