@@ -54,15 +54,17 @@ async fn unhealthy_until_undone(case: Case) {
         (&"warn".into(), &"unhealthy".into())
     );
     let (_, ready) = provider.ready().await;
-    let told = ready["findings"].as_array().unwrap();
-    let told = told.iter().find(|told| told["reason"] == case.word);
-    let told = told.unwrap_or_else(|| panic!("{} has no sentence in {ready}", case.word));
-    let sentence = told["sentence"].as_str().unwrap();
-    assert!(sentence.contains(case.finding), "{ready}");
-    let stake = told["at_stake"].as_str().unwrap();
-    let logged = line["findings"].as_str().unwrap();
+    let told = ready["findings"].as_array().unwrap().iter().map(|told| {
+        let text = |name: &str| told[name].as_str().unwrap();
+        let logged = format!("{} [{}]", text("sentence"), text("at_stake"));
+        (text("reason"), logged)
+    });
+    let is_it =
+        |(word, logged): &(&str, String)| *word == case.word && logged.contains(case.finding);
+    let found = told.clone().find(is_it);
+    let (_, logged) = found.unwrap_or_else(|| panic!("{} is not in {ready}", case.finding));
     assert!(
-        logged.contains(&format!("{sentence} [{stake}]")),
+        line["findings"].as_str().unwrap().contains(&logged),
         "{logged}"
     );
     let page = provider.http("health", "GET", "/").await.body;
