@@ -208,7 +208,7 @@ mod tests {
     fn what_nothing_used_for_too_long_goes_from_an_empty_disk_too() {
         let (memory, images) = history();
         let limits = Limits {
-            most_idle: seconds(850),
+            most_idle: seconds(950),
             ..Limits::default()
         };
         let choice = memory.choose(&images, disk(1), limits, seconds(1000));
