@@ -49,7 +49,8 @@ demo: build conformance-build
 
 test: test-rust test-conformance cost
 
-test-rust: setup
+# Pods of the tests run the etcd and the API server of the conformance tests.
+test-rust: conformance-build
 	cargo test --locked --workspace
 
 # The tests' own build of the two programs, so that nothing is compiled twice. Everything is
