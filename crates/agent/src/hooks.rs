@@ -6,9 +6,8 @@ use cri::{Fault, Runtime};
 use futures_util::future::BoxFuture;
 use pod::api;
 use probe::{
-    outcome::Outcome,
     round::{Exec, Executed, Prober},
-    target::{self, Whereabouts},
+    target::{self, Target, Whereabouts},
 };
 use tokio::time::{sleep, timeout};
 
@@ -113,16 +112,14 @@ impl Hooks {
             host_network: hook.host_network,
         };
         let target = target::target(&as_probe, &container, place);
-        let target = target.map_err(|error| error.to_string())?;
+        let Target::Http(target) = target.map_err(|error| error.to_string())? else {
+            return Err("a hook over the network is a GET".to_owned());
+        };
         let limit = if limit.is_zero() {
             ANSWER
         } else {
             limit.min(ANSWER)
         };
-        match self.prober.round(&target, hook.container, limit).await {
-            Outcome::Success | Outcome::Warning(_) => Ok(()),
-            Outcome::Failure(why) if why.contains("failed with statuscode") => Ok(()),
-            Outcome::Failure(why) | Outcome::Broken(why) => Err(why),
-        }
+        self.prober.tell(&target, limit).await
     }
 }

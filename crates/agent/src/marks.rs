@@ -5,26 +5,15 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use cri::v1::{ContainerConfig, ContainerMetadata, PodSandboxConfig, PodSandboxMetadata};
 use plan::Owner;
-use pod::{Pod, api, naming::CONFIG_SOURCE};
+use pod::{
+    Pod, api,
+    marks::{
+        BOOT, CONTAINER_NAME, GRACE, OWNER, POD_NAME, POD_NAMESPACE, POD_UID, PORTS, PRE_STOP,
+        RESTART_COUNT, REVISION, SIDECAR, SOURCE,
+    },
+    naming::CONFIG_SOURCE,
+};
 use sha2::{Digest as _, Sha256};
-
-// As a kubelet has them.
-const POD_NAME: &str = "io.kubernetes.pod.name";
-const POD_NAMESPACE: &str = "io.kubernetes.pod.namespace";
-const POD_UID: &str = "io.kubernetes.pod.uid";
-const CONTAINER_NAME: &str = "io.kubernetes.container.name";
-const RESTART_COUNT: &str = "io.kubernetes.container.restartCount";
-const GRACE: &str = "io.kubernetes.pod.terminationGracePeriod";
-const PRE_STOP: &str = "io.kubernetes.container.preStopHandler";
-const PORTS: &str = "io.kubernetes.container.ports";
-// Our own.
-const OWNER: &str = "staticpodd/owner";
-const REVISION: &str = "staticpodd/revision";
-/// The configured path or URL of the source, whose completeness decides whether a pod without a
-/// manifest is an orphan.
-const SOURCE: &str = "staticpodd/source";
-const BOOT: &str = "staticpodd/boot";
-const SIDECAR: &str = "staticpodd/sidecar";
 
 /// Labels or annotations.
 pub(crate) type Marks = BTreeMap<String, String>;

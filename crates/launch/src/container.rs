@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cri::v1;
-use pod::{Pod, api, env, expand::expand};
+use pod::{Pod, api, env, expand::expand, marks};
 
 use crate::{
     mounts::{self, Prepared},
@@ -72,7 +72,7 @@ pub fn container(
         texts.map(|text| expand(text, value_of)).collect()
     };
     let mut labels = sandbox::pod_labels(pod);
-    let _ = labels.insert(names::CONTAINER_NAME.to_owned(), container.name.clone());
+    let _ = labels.insert(marks::CONTAINER_NAME.to_owned(), container.name.clone());
     Ok(v1::ContainerConfig {
         metadata: Some(v1::ContainerMetadata {
             name: container.name.clone(),
@@ -122,36 +122,34 @@ fn annotations(
             let _ = annotations.insert(name.to_owned(), value);
         }
     };
-    put(names::HASH, Some(hash(container)));
-    put(names::RESTART_COUNT, Some(restart_count.to_string()));
+    put(marks::HASH, Some(hash(container)));
+    put(marks::RESTART_COUNT, Some(restart_count.to_string()));
     put(
-        names::MESSAGE_PATH,
+        marks::MESSAGE_PATH,
         Some(text(&container.termination_message_path)),
     );
     put(
-        names::MESSAGE_POLICY,
+        marks::MESSAGE_POLICY,
         Some(text(&container.termination_message_policy)),
     );
     let deletion = pod.api.metadata.deletion_grace_period_seconds;
     put(
-        names::DELETION_GRACE,
+        marks::DELETION_GRACE,
         deletion.map(|seconds| seconds.to_string()),
     );
     let grace = spec.termination_grace_period_seconds;
-    put(names::GRACE, grace.map(|seconds| seconds.to_string()));
+    put(marks::GRACE, grace.map(|seconds| seconds.to_string()));
     let hook = container.lifecycle.as_ref();
     let hook = hook.and_then(|lifecycle| lifecycle.pre_stop.as_ref());
     put(
-        names::PRE_STOP,
+        marks::PRE_STOP,
         hook.and_then(|hook| serde_json::to_string(hook).ok()),
     );
     let ports = container.ports.as_ref().filter(|ports| !ports.is_empty());
     put(
-        names::PORTS,
+        marks::PORTS,
         ports.and_then(|ports| serde_json::to_string(ports).ok()),
     );
-    let place = names::sidecar_place(spec, &container.name);
-    put(names::SIDECAR, place.map(|place| place.to_string()));
     annotations
 }
 

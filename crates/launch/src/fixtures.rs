@@ -43,8 +43,6 @@ pub(crate) fn node() -> Node {
         memory: 4_000_000_000,
         root: "/var/lib/staticpodd".into(),
         logs: "/var/log/pods".into(),
-        owner: "o-1".into(),
-        boot: "b-1".into(),
         ..Node::default()
     }
 }

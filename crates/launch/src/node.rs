@@ -38,10 +38,6 @@ pub struct Node {
     pub root: String,
     /// The directory of all logs of pods.
     pub logs: String,
-    /// Which agent a sandbox belongs to: a hash of root directory and runtime endpoint.
-    pub owner: String,
-    /// The id of this boot.
-    pub boot: String,
 }
 
 /// Settings of name look-up.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cri::v1;
-use pod::{Origin, Pod, api};
+use pod::{Pod, api, marks};
 
 use crate::{
     dns, hostname,
@@ -47,7 +47,7 @@ pub fn sandbox(pod: &Pod, node: &Node, attempt: u32) -> Result<v1::PodSandboxCon
         dns_config: Some(dns::of(pod, &node.dns).config),
         port_mappings: spec.containers.iter().flat_map(ports).collect(),
         labels,
-        annotations: annotations(pod, node),
+        annotations: annotations(pod),
         linux: Some(v1::LinuxPodSandboxConfig {
             cgroup_parent: parent::of(pod, node.cgroups),
             security_context: Some(security::of_sandbox(Some(spec))),
@@ -78,26 +78,18 @@ pub fn handler(pod: &Pod, node: &Node) -> Result<String, Reason> {
 /// By which a pod's sandboxes and containers are found.
 pub(crate) fn pod_labels(pod: &Pod) -> BTreeMap<String, String> {
     [
-        (names::POD_NAME, &pod.key.name),
-        (names::POD_NAMESPACE, &pod.key.namespace),
-        (names::POD_UID, &pod.uid),
+        (marks::POD_NAME, &pod.key.name),
+        (marks::POD_NAMESPACE, &pod.key.namespace),
+        (marks::POD_UID, &pod.uid),
     ]
     .map(|(label, value)| (label.to_owned(), value.clone()))
     .into()
 }
 
-/// The pod's own, and over them what a manifest must not claim for itself.
-fn annotations(pod: &Pod, node: &Node) -> BTreeMap<String, String> {
-    let (Origin::File(source) | Origin::Url(source)) = &pod.origin;
+/// The pod's own, but for what only the agent may write.
+fn annotations(pod: &Pod) -> BTreeMap<String, String> {
     let mut annotations = pod.api.metadata.annotations.clone().unwrap_or_default();
-    for (annotation, value) in [
-        (names::OWNER, &node.owner),
-        (names::REVISION, &pod.revision),
-        (names::BOOT, &node.boot),
-        (names::SOURCE, source),
-    ] {
-        let _ = annotations.insert(annotation.to_owned(), value.clone());
-    }
+    annotations.retain(|annotation, _| !marks::WRITTEN.contains(&annotation.as_str()));
     annotations
 }
 

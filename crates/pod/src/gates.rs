@@ -7,9 +7,13 @@ use std::time::Duration;
 
 use yaml::spelling::closest;
 
-use crate::{api, identity::PodKey, report::Report};
+use crate::{
+    api,
+    identity::PodKey,
+    marks::{PREFIX, WRITTEN},
+    report::Report,
+};
 
-const PREFIX: &str = "staticpodd/";
 const AFTER_PODS: &str = "staticpodd/after-pods";
 const AFTER_PATHS: &str = "staticpodd/after-paths";
 const AFTER_TIMEOUT: &str = "staticpodd/after-timeout";
@@ -24,9 +28,6 @@ const KNOWN: [&str; 5] = [
     AFTER_OVERRIDE,
     ONCE_PER_BOOT,
 ];
-
-/// What the agent writes on sandboxes.
-const WRITTEN: [&str; 2] = ["staticpodd/owner", "staticpodd/revision"];
 
 /// What a pod waits for, and how often it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -271,6 +272,9 @@ mod tests {
             ("after-pod", "a", "did you mean 'staticpodd/after-pods'?"),
             ("owner", "me", "remove it"),
             ("revision", "1", "remove it"),
+            ("boot", "1", "remove it"),
+            ("source", "/a", "remove it"),
+            ("sidecar", "1", "remove it"),
         ] {
             let (errors, _) = said(&json!({ format!("staticpodd/{name}"): value }));
             let advices: Vec<&str> = errors.iter().map(|error| error.advice.as_str()).collect();

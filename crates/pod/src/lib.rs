@@ -26,6 +26,7 @@ mod canonical;
 mod legacy;
 mod defaults;
 pub mod refusals;
+pub mod marks;
 pub mod gates;
 mod read;
 pub mod naming;

@@ -9,7 +9,7 @@ use crate::{
     dial::{self, Tls},
     health,
     outcome::{MOST, Outcome, shown},
-    target::Target,
+    target::{HttpTarget, Target},
     web,
 };
 
@@ -79,6 +79,17 @@ impl Prober {
             outcome = self.attempt(target, container, limit).await;
         }
         outcome
+    }
+
+    /// Sends the GET of a hook, within `limit`: whoever answers was told, with whichever status.
+    ///
+    /// # Errors
+    /// Why nobody was told.
+    pub async fn tell(&self, target: &HttpTarget, limit: Duration) -> Result<(), String> {
+        match timeout(limit, web::tell(target, &self.tls)).await {
+            Ok(told) => told,
+            Err(_) => Err(format!("did not answer within {} s", limit.as_secs())),
+        }
     }
 
     async fn attempt(&self, target: &Target, container: &str, limit: Duration) -> Outcome {

@@ -25,29 +25,44 @@ use crate::{
 /// As many redirects as Go's client follows.
 const MAX_REDIRECTS: usize = 10;
 
+/// What came of a GET that was answered.
+enum Got {
+    /// By whom it was meant for.
+    Answer(Answer),
+    /// With the name of another host.
+    Elsewhere(String),
+}
+
 /// Asks once, with all redirects. The time limit is the caller's.
 pub(crate) async fn get(target: &HttpTarget, tls: &Tls) -> Outcome {
+    match follow(target, tls).await {
+        Ok(Got::Answer(answer)) => verdict(answer.status, &answer.body),
+        Ok(Got::Elsewhere(host)) => Outcome::Warning(format!(
+            "was redirected to another host, {host}, which is not followed and counts as a success"
+        )),
+        Err(why) => Outcome::Failure(why),
+    }
+}
+
+/// As [`get`], but whatever is answered is as good.
+pub(crate) async fn tell(target: &HttpTarget, tls: &Tls) -> Result<(), String> {
+    follow(target, tls).await.map(drop)
+}
+
+async fn follow(target: &HttpTarget, tls: &Tls) -> Result<Got, String> {
     let mut here = target.clone();
     for _ in 0..=MAX_REDIRECTS {
-        let answer = match ask(&here, tls).await {
-            Ok(answer) => answer,
-            Err(why) => return Outcome::Failure(why),
+        let answer = ask(&here, tls).await?;
+        let Some(location) = &answer.location else {
+            return Ok(Got::Answer(answer));
         };
-        let Some(location) = answer.location else {
-            return verdict(answer.status, &answer.body);
-        };
-        match redirected(&here, &location) {
-            None => return Outcome::Failure("was redirected to what is no URL".into()),
-            Some(next) if next.host != here.host => {
-                return Outcome::Warning(format!(
-                    "was redirected to another host, {}, which is not followed and counts as a success",
-                    next.host
-                ));
-            }
+        match redirected(&here, location) {
+            None => return Err("was redirected to what is no URL".into()),
+            Some(next) if next.host != here.host => return Ok(Got::Elsewhere(next.host)),
             Some(next) => here = next,
         }
     }
-    Outcome::Failure(format!("was redirected more than {MAX_REDIRECTS} times"))
+    Err(format!("was redirected more than {MAX_REDIRECTS} times"))
 }
 
 fn verdict(status: u16, body: &[u8]) -> Outcome {

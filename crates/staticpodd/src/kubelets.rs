@@ -11,7 +11,7 @@ use cri::{
     Endpoint,
     v1::{Container, ContainerState, PodSandbox, PodSandboxState},
 };
-use pod::naming::CONFIG_SOURCE;
+use pod::{marks, naming::CONFIG_SOURCE};
 use yaml::source::Source;
 
 use crate::kubelet_config::{self, Configuration};
@@ -176,7 +176,7 @@ fn pods(sandboxes: &[PodSandbox], containers: &[Container]) -> BTreeSet<String> 
         let source = sandbox.annotations.get(CONFIG_SOURCE);
         let runs = sandbox.state() == PodSandboxState::SandboxReady
             || inhabited.contains(sandbox.id.as_str());
-        runs && !sandbox.annotations.contains_key(launch::names::OWNER)
+        runs && !sandbox.annotations.contains_key(marks::OWNER)
             && source.is_some_and(|source| source == "file" || source == "http")
     });
     of_kubelet

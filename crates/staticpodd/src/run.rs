@@ -396,8 +396,6 @@ fn premises(
         handlers: std::collections::BTreeMap::new(),
         root: text(root.path()),
         logs: text(&settings.logs),
-        owner: agent::owner(root.path(), &settings.endpoint.to_string()),
-        boot: boot(),
     };
     Ok(Premises {
         node,

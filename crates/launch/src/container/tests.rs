@@ -79,17 +79,16 @@ fn annotations_hold_what_is_needed_to_stop_it_without_its_manifest() {
     });
     assert_eq!(json!(found), expected);
     let plain = made(json!({"ports": [], "lifecycle": {}})).annotations;
-    assert!(!plain.contains_key(names::PORTS) && !plain.contains_key(names::PRE_STOP));
-    assert!(!plain.contains_key(names::DELETION_GRACE) && !plain.contains_key(names::SIDECAR));
+    assert!(!plain.contains_key(marks::PORTS) && !plain.contains_key(marks::PRE_STOP));
+    assert!(!plain.contains_key(marks::DELETION_GRACE));
 }
 
 #[test]
-fn a_requested_grace_and_a_sidecars_place_are_noted() {
+fn a_requested_grace_is_noted() {
     let mut pod = pod(
         "p",
         json!({
-            "initContainers": [{"name": "i"}, {"name": "s", "restartPolicy": "Always"}],
-            "containers": [{"name": "main", "restartPolicy": "Always"}],
+            "containers": [{"name": "main"}],
         }),
     );
     pod.api.metadata.deletion_grace_period_seconds = Some(7);
@@ -97,11 +96,8 @@ fn a_requested_grace_and_a_sidecars_place_are_noted() {
         let made = container(&pod, &node(), find(&pod, name), &start()).unwrap();
         made.annotations.get(annotation).cloned()
     };
-    assert_eq!(note("s", names::SIDECAR).as_deref(), Some("1"));
-    assert_eq!(note("i", names::SIDECAR), None);
-    assert_eq!(note("main", names::SIDECAR), None);
-    assert_eq!(note("main", names::DELETION_GRACE).as_deref(), Some("7"));
-    assert_eq!(note("main", names::GRACE), None);
+    assert_eq!(note("main", marks::DELETION_GRACE).as_deref(), Some("7"));
+    assert_eq!(note("main", marks::GRACE), None);
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn sandbox(name: &str, source: Option<&str>, owner: bool, ready: bool) -> PodSan
         annotations.insert(CONFIG_SOURCE.to_owned(), source.to_owned());
     }
     if owner {
-        annotations.insert(launch::names::OWNER.to_owned(), "a".to_owned());
+        annotations.insert(marks::OWNER.to_owned(), "a".to_owned());
     }
     let mut sandbox = PodSandbox {
         id: format!("id-{name}"),
