@@ -27,7 +27,7 @@ use launch::{
     volumes::Setting,
 };
 use pace::Clock;
-use pod::{Pod, PodKey, api};
+use pod::{Pod, PodKey, api, marks};
 
 use crate::causes::chain;
 
@@ -357,13 +357,13 @@ fn last_words(directory: &PodDir, container: &str) -> Result<PathBuf, Refused> {
 /// The text for the status of a container that has ended: from its file, or the end of its log.
 fn said_last(status: &ContainerStatus, containers: usize) -> Result<String, Refused> {
     let mark = |name: &str| status.annotations.get(name).map(String::as_str);
-    let inside = mark(names::MESSAGE_PATH);
+    let inside = mark(marks::MESSAGE_PATH);
     let mut mounts = status.mounts.iter();
     let file = mounts.find(|mount| inside == Some(&mount.container_path));
     let ended = termination::Ended {
         file: file.map(|mount| Path::new(&mount.host_path)),
         log: Some(Path::new(&status.log_path)).filter(|path| path.is_absolute()),
-        falls_back: mark(names::MESSAGE_POLICY) == Some("FallbackToLogsOnError"),
+        falls_back: mark(marks::MESSAGE_POLICY) == Some("FallbackToLogsOnError"),
         has_failed: status.exit_code != 0 || status.reason == "OOMKilled",
     };
     let words = termination::message(&ended).map_err(of_host)?;
