@@ -10,7 +10,10 @@ use std::{
 
 use fake_cri::containerd::{Network, Rig};
 
-use crate::node::{Node, mode, write_boot};
+use crate::{
+    mounts::share,
+    node::{Node, mode, write_boot},
+};
 
 /// How a node is made.
 pub struct Builder {
@@ -98,6 +101,7 @@ impl Builder {
         }
         if self.boots {
             write_boot(&home, 1);
+            share(&home);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -25,6 +25,7 @@
 
 mod texts;
 mod sight;
+mod mounts;
 mod node;
 mod look;
 mod builder;

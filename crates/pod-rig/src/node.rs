@@ -19,6 +19,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
+use crate::mounts::unmount_below;
+
 /// For anything to happen, on a machine that does other things besides.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 const LOOK: Duration = Duration::from_millis(20);
@@ -141,9 +143,11 @@ impl Node {
     pub fn reboot(&mut self) {
         assert!(!self.shared && self.boots > 0, "this node cannot boot");
         self.kill();
+        self.rig.power_off();
+        unmount_below(&self.home.join("root"));
         self.boots += 1;
         write_boot(&self.home, self.boots);
-        self.rig.reboot().expect("containerd");
+        self.rig.start_containerd().expect("containerd");
     }
 
     /// The agent's command, with all that every agent here is told.

@@ -7,11 +7,9 @@ use std::{
 };
 
 use cri::Runtime as _;
-use pod_rig::{Node, can_run, image, pod};
+use pod_rig::{Builder, Node, can_run, image, pod};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
-
-use crate::boots::Machine;
 
 /// Ordered one-shot tasks with the power to change the node, then a mirror of a daemon's log and
 /// a program that is told something after its start.
@@ -122,46 +120,46 @@ fn an_appliance_comes_up_in_order_and_does_once_what_a_boot_does_once() {
     if !can_run() {
         return;
     }
-    let mut machine = Machine::new();
-    let host = machine.node.home().join("host");
+    let mut node = Builder::new(crate::staticpodd()).boots().build();
+    let host = node.home().join("host");
     let fifo = host.join("dhcpcd.fifo");
     fs::create_dir(&host).unwrap();
     mknodat(CWD, &fifo, FileType::Fifo, Mode::from(0o600), 0).unwrap();
     let grown = host.join("grown");
-    machine.node.start();
-    machine.node.put("node", &node_pod(&host));
-    machine.node.put("grow", &grow_pod(&host));
-    boots(&machine.node, &fifo, "offered 10.0.0.7");
-    machine.node.until("it has grown", |_| grown.exists());
+    node.start();
+    node.put("node", &node_pod(&host));
+    node.put("grow", &grow_pod(&host));
+    boots(&node, &fifo, "offered 10.0.0.7");
+    node.until("it has grown", |_| grown.exists());
     let (udev, uid) = {
-        let udev = machine.node.runs("node", "udev").unwrap();
+        let udev = node.runs("node", "udev").unwrap();
         (udev.id, udev.uid)
     };
 
     // Another agent in the same boot: nothing is done again, even where all trace is gone.
     fs::remove_file(&grown).unwrap();
-    machine.node.kill();
-    for sandbox in machine.node.sandboxes() {
+    node.kill();
+    for sandbox in node.sandboxes() {
         if sandbox
             .metadata
             .is_some_and(|name| name.name.starts_with("grow-"))
         {
-            machine.node.ask(async |client| {
+            node.ask(async |client| {
                 client.stop_pod_sandbox(&sandbox.id).await.unwrap();
                 client.remove_pod_sandbox(&sandbox.id).await.unwrap();
             });
         }
     }
-    machine.node.start();
-    settled(&machine.node, "later");
+    node.start();
+    settled(&node, "later");
     assert!(!grown.exists());
-    assert_eq!(machine.node.runs("node", "udev").unwrap().id, udev);
+    assert_eq!(node.runs("node", "udev").unwrap().id, udev);
 
     // The next boot: everything again, under the same uid, from the first task on.
-    machine.reboot();
-    machine.node.start();
-    machine.node.until("it grows again", |_| grown.exists());
-    boots(&machine.node, &fifo, "offered 10.0.0.8");
-    assert_eq!(machine.node.runs("node", "udev").unwrap().uid, uid);
-    machine.node.stop();
+    node.reboot();
+    node.start();
+    node.until("it grows again", |_| grown.exists());
+    boots(&node, &fifo, "offered 10.0.0.8");
+    assert_eq!(node.runs("node", "udev").unwrap().uid, uid);
+    node.stop();
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use pod_rig::{Instance, Node, can_run};
+use pod_rig::{Builder, Instance, Node, can_run};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::{
     ClientConfig, RootCertStore,
@@ -10,7 +10,6 @@ use rustls::{
 };
 
 use crate::{
-    boots::Machine,
     pipe::{Answer, Question, ask_securely},
     programs::{built, image_of},
 };
@@ -80,42 +79,42 @@ fn a_kubeadm_etcd_comes_back_from_a_reboot_with_its_data_and_its_name() {
     let Some(program) = built("etcd", "ETCD_BIN").filter(|_| can_run()) else {
         return;
     };
-    let mut machine = Machine::new();
-    let host = machine.node.home().join("host");
+    let mut node = Builder::new(crate::staticpodd()).boots().build();
+    let host = node.home().join("host");
     let trust = certificates(&host.join("etc/kubernetes/pki/etcd"));
     let etcd = image_of(&program, "/usr/local/bin/etcd");
     // As an image of etcd has it: the manifest names the program without its folder.
     let etcd = etcd.env("PATH", "/usr/local/bin");
     let etcd = etcd.build("registry.local/etcd:3").unwrap();
-    machine.node.rig().import(&etcd).unwrap();
+    node.rig().import(&etcd).unwrap();
     let manifest = include_str!("etcd.yaml")
         .replace("IMAGE", &etcd.name)
         .replace("HOST", &host.to_string_lossy());
 
-    machine.node.start();
-    machine.node.put_text("etcd.yaml", &manifest);
-    let first = until_healthy(&machine.node);
+    node.start();
+    node.put_text("etcd.yaml", &manifest);
+    let first = until_healthy(&node);
     assert_eq!(first.restarts, 0);
     let put = format!(r#"{{"key":"{KEY}","value":"{VALUE}"}}"#);
-    let answer = kv(&machine.node, &trust, "put", &put);
+    let answer = kv(&node, &trust, "put", &put);
     assert_eq!(answer.map(|(status, _)| status), Some(200));
     assert!(host.join("var/lib/etcd/member/wal").is_dir());
 
-    machine.reboot();
-    assert_eq!(machine.node.running(), []);
-    machine.node.start();
-    let second = until_healthy(&machine.node);
+    node.reboot();
+    assert_eq!(node.running(), []);
+    node.start();
+    let second = until_healthy(&node);
     assert_eq!((&second.pod, &second.uid), (&first.pod, &first.uid));
     assert_eq!(second.restarts, 1);
     assert_ne!(second.sandbox, first.sandbox);
     let range = format!(r#"{{"key":"{KEY}"}}"#);
-    let (status, body) = kv(&machine.node, &trust, "range", &range).unwrap();
+    let (status, body) = kv(&node, &trust, "range", &range).unwrap();
     assert_eq!(status, 200, "{body}");
     assert!(body.contains(&format!(r#""value":"{VALUE}""#)), "{body}");
 
     // The pod goes, and the data stays.
-    machine.node.remove("etcd");
-    machine.node.until_empty();
+    node.remove("etcd");
+    node.until_empty();
     assert!(host.join("var/lib/etcd/member/wal").is_dir());
-    machine.node.stop();
+    node.stop();
 }

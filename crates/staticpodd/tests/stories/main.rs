@@ -9,7 +9,6 @@
 
 use std::path::Path;
 
-mod boots;
 mod pipe;
 mod programs;
 mod site;

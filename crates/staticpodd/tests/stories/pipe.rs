@@ -21,7 +21,10 @@ pub(crate) struct Pipe {
 
 impl Pipe {
     pub(crate) fn open(rig: &Rig, port: u16) -> Self {
-        let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port} && {{ cat <&3 & cat >&3; wait; }}");
+        // What goes in comes by a descriptor of its own, because a shell gives none to the process
+        // behind. The other end decides when it is over.
+        let script =
+            format!("exec 3<>/dev/tcp/127.0.0.1/{port} 4<&0 && {{ cat <&4 >&3 & cat <&3; }}");
         let mut child = rig
             .enter("timeout")
             .args(["30", "bash", "-c", &script])

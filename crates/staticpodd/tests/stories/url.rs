@@ -1,20 +1,15 @@
 //! A web server's pod that comes from a URL.
 
-use std::{fs, process};
+use std::fs;
 
-use pod_rig::{Builder, Network, Node, Watch, can_run, pod};
+use pod_rig::{Builder, Node, Watch, can_run, pod};
 use serde_json::{Value, json};
 
 use crate::site::{Answer, Site};
 
+/// In the network of the pods.
+const ADDRESS: &str = "127.0.0.1:8080";
 const SECRET: &str = "Bearer of-this-node";
-
-/// An address of this process alone, because it serves on the machine's network, where the
-/// manifests are served.
-fn address() -> String {
-    let [.., a, b, c] = process::id().to_be_bytes();
-    format!("127.{}.{b}.{c}:18473", a | 64)
-}
 
 fn list(pods: &[Value]) -> Answer {
     let list = json!({"apiVersion": "v1", "kind": "PodList", "items": pods});
@@ -22,12 +17,12 @@ fn list(pods: &[Value]) -> Answer {
 }
 
 fn web(text: &str) -> Answer {
-    let serve = format!("serve={}={text}", address());
+    let serve = format!("serve={ADDRESS}={text}");
     list(&[pod("web", &[&serve, "hang"])])
 }
 
 fn answer(node: &Node) -> String {
-    let whole = node.get(&address(), "/");
+    let whole = node.get(ADDRESS, "/");
     whole.rsplit("\r\n").next().unwrap_or_default().to_owned()
 }
 
@@ -60,7 +55,10 @@ fn a_pod_from_a_url_lives_through_everything_but_an_explicit_end() {
     }
     let site = Site::start(web("one"));
     let mut node = Builder::new(crate::staticpodd())
-        .network(Network::Machine)
+        // Where the test serves the manifests.
+        .outside()
+        .flag("--healthz-port")
+        .flag("0")
         .flag("--manifest-url")
         .flag(site.url())
         .flag("--manifest-url-header")
