@@ -5,6 +5,7 @@
 //! that is wrong from one that is not there.
 
 use std::{
+    io::ErrorKind,
     os::unix::fs::MetadataExt as _,
     path::Path,
     time::{Duration, Instant},
@@ -28,6 +29,33 @@ const UID: &str = "bao-kms-provider-probe";
 /// As long as the seeds that the API server wraps.
 const PLAINTEXT_BYTES: usize = 32;
 
+/// There is nobody to ask.
+#[derive(Debug, thiserror::Error)]
+#[error("{}; {}", crate::causes::chain(.0), hint(.0))]
+pub(crate) struct Nobody(ClientError);
+
+/// What to look at first.
+fn hint(error: &ClientError) -> &'static str {
+    match error {
+        ClientError::Unreachable { source, .. } => match source.kind() {
+            ErrorKind::NotFound => {
+                "start the provider, or name its server.socketPath with --socket"
+            }
+            ErrorKind::ConnectionRefused => {
+                "the process that made it is gone: start the provider"
+            }
+            ErrorKind::PermissionDenied => {
+                "ask as a member of server.socketGroup, who may also pass through the directories above it"
+            }
+            _ => "name the provider's server.socketPath with --socket",
+        },
+        ClientError::NoService { .. } => {
+            "another program has it, or the provider's server.allowedPeers does not name this user"
+        }
+        ClientError::Refused { .. } | ClientError::TimedOut { .. } => "see the provider's log",
+    }
+}
+
 /// Makes all checks. With the error when there is nobody to ask.
 ///
 /// # Errors
@@ -36,7 +64,7 @@ const PLAINTEXT_BYTES: usize = 32;
 pub(crate) fn run(
     arguments: &arguments::Probe,
     socket: &Path,
-) -> Result<(Probe, Option<ClientError>), Failure> {
+) -> Result<(Probe, Option<Nobody>), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -44,7 +72,7 @@ pub(crate) fn run(
     Ok(runtime.block_on(probe(arguments, socket)))
 }
 
-async fn probe(arguments: &arguments::Probe, socket: &Path) -> (Probe, Option<ClientError>) {
+async fn probe(arguments: &arguments::Probe, socket: &Path) -> (Probe, Option<Nobody>) {
     let mut steps = Steps {
         checks: vec![identity(socket)],
         deadline: tokio::time::Instant::now() + arguments.timeout,
@@ -57,7 +85,8 @@ async fn probe(arguments: &arguments::Probe, socket: &Path) -> (Probe, Option<Cl
             (steps.calls(&mut client, arguments).await, None)
         }
         Err(error) => {
-            steps.record("connect", started, Err(crate::causes::chain(&error)));
+            let error = Nobody(error);
+            steps.record("connect", started, Err(error.to_string()));
             let expected = arguments.expected_key_id.as_ref().map(|_| "key_id");
             let calls = ["status"].into_iter().chain(expected);
             for id in calls.chain(["encrypt", "decrypt"]) {
@@ -83,13 +112,16 @@ fn identity(socket: &Path) -> Check {
     let (result, message) = if uid == 0 {
         (
             Verdict::Warn,
-            "asked as root, who may connect always: ask as the user of kube-apiserver".to_owned(),
+            "asked as root, who may connect always: where kube-apiserver has a user of its own, ask as that one \
+             (sudo -u USER)"
+                .to_owned(),
         )
     } else if owner.is_ok_and(|owner| owner == uid) {
         (
             Verdict::Warn,
             format!(
-                "asked as uid {uid}, the socket's owner, who may connect always: ask as the user of kube-apiserver"
+                "asked as uid {uid}, the socket's owner, who may connect always: ask as the user of kube-apiserver \
+                 (sudo -u USER)"
             ),
         )
     } else {
