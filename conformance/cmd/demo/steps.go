@@ -76,6 +76,7 @@ func (s *story) write() error {
 	if encrypts != 1 {
 		return fmt.Errorf("the provider counts %d Encrypt calls, one was expected", encrypts)
 	}
+	s.written = append(s.written, s.secrets)
 	s.checked("%s Secrets written, for one Encrypt call to the provider", grouped(s.secrets))
 	return s.readAll()
 }
@@ -93,12 +94,19 @@ func (s *story) readAll() error {
 	if len(items) != len(raw) {
 		return fmt.Errorf("the API server lists %d Secrets, etcd holds %d", len(items), len(raw))
 	}
+	total := 0
+	for _, part := range s.written {
+		total += part
+	}
+	if len(items) != total {
+		return fmt.Errorf("the API server lists %d Secrets, %d were written%s", len(items), total, sum(s.written))
+	}
 	for _, item := range items {
 		if string(item.Data["value"]) != valueOf(item.Name) {
 			return fmt.Errorf("Secret %s came back with another value", item.Name)
 		}
 	}
-	s.checked("all %s Secrets read back with the right value", grouped(len(items)))
+	s.checked("all %s Secrets%s read back with the right value", grouped(len(items)), sum(s.written))
 	return nil
 }
 
@@ -192,6 +200,7 @@ func (s *story) killProvider() error {
 	if len(values) != done {
 		return fmt.Errorf("%d writes were acknowledged, etcd holds %d", done, len(values))
 	}
+	s.written = append(s.written, done)
 	s.checked("%s Secrets written meanwhile, not one refused", grouped(done))
 	return s.readAll()
 }
@@ -227,7 +236,11 @@ func (s *story) killServer() error {
 	if len(values) < done {
 		return fmt.Errorf("%d writes were acknowledged, etcd holds %d", done, len(values))
 	}
+	s.written = append(s.written, len(values))
 	s.checked("%s writes acknowledged before and after, none of them lost (%d refused in between)", grouped(done), refused)
+	if unheard := len(values) - done; unheard > 0 {
+		s.checked("%d more came into etcd, of which only the answers were lost with the API server", unheard)
+	}
 	return s.readAll()
 }
 

@@ -25,6 +25,8 @@ type story struct {
 	client   corev1client.SecretInterface
 	// oldKey and newKey are the key_ids before and after the rotation.
 	oldKey, newKey string
+	// written is how many Secrets each step left in etcd.
+	written []int
 
 	done []step
 }
@@ -89,6 +91,18 @@ func grouped(n int) string {
 		text = text[:at] + "," + text[at:]
 	}
 	return text
+}
+
+// sum writes [1000 20] as "1,000 + 20", and one number as nothing.
+func sum(numbers []int) string {
+	if len(numbers) < 2 {
+		return ""
+	}
+	parts := make([]string, len(numbers))
+	for i, number := range numbers {
+		parts[i] = grouped(number)
+	}
+	return " (" + strings.Join(parts, " + ") + ")"
 }
 
 // short is enough of a key_id to tell two apart.
