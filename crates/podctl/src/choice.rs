@@ -83,7 +83,9 @@ fn hint<'a>(state: &'a State, name: &str) -> String {
     let asked = asked.trim_end_matches('-');
     let closest = closest(asked, &names);
     let is_near = |pod: &&'a PodState| {
-        Some(bare(pod)) == closest || (asked.len() > 2 && pod.name().contains(asked))
+        Some(bare(pod)) == closest
+            || letters(bare(pod)) == letters(asked)
+            || (asked.len() > 2 && pod.name().contains(asked))
     };
     let near = state.pods.iter().filter(is_near).take(NAMES);
     let near: Vec<String> = near.map(PodState::full_name).collect();
@@ -98,6 +100,13 @@ fn hint<'a>(state: &'a State, name: &str) -> String {
         more => format!(" and {more} more"),
     };
     format!(": there are {}{more}", all.join(", "))
+}
+
+/// Letters change places easily.
+fn letters(name: &str) -> Vec<char> {
+    let mut letters: Vec<char> = name.chars().collect();
+    letters.sort_unstable();
+    letters
 }
 
 /// The container of a name, or the one that is meant where none is named; and what to tell people

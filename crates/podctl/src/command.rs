@@ -194,8 +194,8 @@ impl Get {
 
     async fn once(&self, agent: &Agent, desk: &mut Desk<'_>) -> Result<(), Fault> {
         let state = agent.state().await?;
-        let pods = self.choose(&state)?;
         remarks(&state, desk);
+        let pods = self.choose(&state)?;
         match self.form {
             Form::Table | Form::Wide if pods.is_empty() => {
                 desk.remark(&match &self.namespace {

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use bytes::{Buf as _, BytesMut};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -41,28 +42,33 @@ pub(crate) async fn exec(
     let mut talk = Talk {
         connection: Connection::default(),
         to,
+        unsent: BytesMut::new(),
         last_word: Vec::new(),
         open: Vec::new(),
+        ready: Vec::new(),
     };
-    talk.begin(request).await?;
+    talk.begin(request);
     let input = match request.stdin {
         true => Some(terminal::input().map_err(Fault::Terminal)?),
         false => None,
     };
-    talk.go_on(from, input, request.tty, out, err).await?;
+    talk.go_on(from, input, out, err).await?;
     ending::code(&talk.last_word)
 }
 
 struct Talk {
     connection: Connection,
     to: WriteHalf<TokioIo<Upgraded>>,
+    unsent: BytesMut,
     last_word: Vec<u8>,
     /// Streams that still bring something.
     open: Vec<Use>,
+    /// Streams that the runtime takes something on.
+    ready: Vec<Use>,
 }
 
 impl Talk {
-    async fn begin(&mut self, request: &request::Exec) -> Result<(), Fault> {
+    fn begin(&mut self, request: &request::Exec) {
         self.open = vec![Use::Error, Use::Stdout];
         if !request.tty {
             self.open.push(Use::Stderr);
@@ -76,51 +82,59 @@ impl Talk {
         }
         for stream in all {
             let frame = self.connection.open(stream);
-            self.send(&frame).await?;
+            self.send(&frame);
         }
-        Ok(())
     }
 
     async fn go_on(
         &mut self,
         mut from: ReadHalf<TokioIo<Upgraded>>,
         mut input: Option<impl AsyncRead + Unpin>,
-        tty: bool,
         out: &mut (dyn Write + Send),
         err: &mut (dyn Write + Send),
     ) -> Result<(), Fault> {
         let mut resized = signal(SignalKind::window_change()).map_err(Fault::Terminal)?;
         let mut typed = vec![0; PIECE];
         let mut came = vec![0; 4 * PIECE];
-        if tty {
-            self.resize().await?;
-        }
         while !self.open.is_empty() {
             tokio::select! {
                 read = from.read(&mut came) => {
                     let length = read.unwrap_or(0);
                     let bytes = came.get(..length).unwrap_or_default();
-                    if bytes.is_empty() || !self.take(bytes, out, err).await? {
+                    if bytes.is_empty() || !self.take(bytes, out, err)? {
                         break;
                     }
                 }
-                read = some(&mut input, &mut typed) => {
+                // Where nobody takes it any more, what comes from there says why.
+                written = self.to.write(&self.unsent), if !self.unsent.is_empty() => {
+                    match written {
+                        Ok(length) if length > 0 => self.unsent.advance(length),
+                        _ => self.unsent.clear(),
+                    }
+                }
+                read = some(&mut input, &mut typed), if self.takes_input() => {
                     let length = read.unwrap_or(0);
                     let bytes = typed.get(..length).unwrap_or_default();
                     let frame = self.connection.data(Use::Stdin, bytes, bytes.is_empty());
                     if bytes.is_empty() {
                         input = None;
                     }
-                    self.send(&frame).await?;
+                    self.send(&frame);
                 }
-                Some(()) = resized.recv(), if tty => self.resize().await?,
+                Some(()) = resized.recv(), if self.ready.contains(&Use::Resize) => {
+                    self.resize();
+                }
             }
         }
         Ok(())
     }
 
+    fn takes_input(&self) -> bool {
+        self.ready.contains(&Use::Stdin) && self.unsent.len() < 4 * PIECE
+    }
+
     /// Takes in what came; `false` when it was the last.
-    async fn take(
+    fn take(
         &mut self,
         bytes: &[u8],
         out: &mut (dyn Write + Send),
@@ -133,7 +147,13 @@ impl Talk {
             match next {
                 None => return Ok(true),
                 Some(Came::End) => return Ok(false),
-                Some(Came::Reply(frame)) => self.send(&frame).await?,
+                Some(Came::Reply(frame)) => self.send(&frame),
+                Some(Came::Opened(stream)) => {
+                    self.ready.push(stream);
+                    if stream == Use::Resize {
+                        self.resize();
+                    }
+                }
                 Some(Came::Data(stream, data, is_last)) => {
                     match stream {
                         Use::Stdout => write(out, &data)?,
@@ -151,20 +171,17 @@ impl Talk {
         }
     }
 
-    async fn resize(&mut self) -> Result<(), Fault> {
-        let Some((columns, rows)) = terminal::size() else {
-            return Ok(());
-        };
-        let size = format!("{{\"Width\":{columns},\"Height\":{rows}}}\n");
-        let frame = self.connection.data(Use::Resize, size.as_bytes(), false);
-        self.send(&frame).await
+    fn resize(&mut self) {
+        if let Some((columns, rows)) = terminal::size() {
+            let size = format!("{{\"Width\":{columns},\"Height\":{rows}}}\n");
+            let frame = self.connection.data(Use::Resize, size.as_bytes(), false);
+            self.send(&frame);
+        }
     }
 
-    /// Where nobody takes it any more, what comes from there says why.
-    async fn send(&mut self, frame: &[u8]) -> Result<(), Fault> {
-        let _ = self.to.write_all(frame).await;
-        let _ = self.to.flush().await;
-        Ok(())
+    /// Never waits: while the command's output is not read, its input may not be taken either.
+    fn send(&mut self, frame: &[u8]) {
+        self.unsent.extend_from_slice(frame);
     }
 }
 

@@ -13,6 +13,7 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
 const VERSION: u16 = 3;
 const SYN_STREAM: u16 = 1;
+const SYN_REPLY: u16 = 2;
 const RST_STREAM: u16 = 3;
 const PING: u16 = 6;
 const GOAWAY: u16 = 7;
@@ -21,7 +22,7 @@ const HEAD: usize = 8;
 /// A frame's data at most, as this side sends it.
 pub(crate) const PIECE: usize = 16 * 1024;
 /// A frame that is longer is none: the length has 24 bits, and nobody sends such frames.
-const LONGEST: usize = 4 * 1024 * 1024;
+const LONGEST: usize = 1024 * 1024;
 
 /// What a stream is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +54,8 @@ impl Use {
 /// What came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Came {
+    /// A stream may be used; runtimes throw away what comes before.
+    Opened(Use),
     /// Data of a stream, and whether it is its last.
     Data(Use, Bytes, bool),
     /// Something to be sent back.
@@ -165,13 +168,12 @@ impl Connection {
             return Err(Broken(format!("of version {version}")));
         }
         let kind = u16::try_from(first & 0xffff).unwrap_or_default();
+        let of = body.get(..4).map(|mut id| id.get_u32());
+        let of = of.and_then(|id| self.streams.get(&id).copied());
         Ok(match kind {
             PING => Some(Came::Reply(control(PING, &body))),
-            RST_STREAM => {
-                let of = body.get(..4).map(|mut id| id.get_u32());
-                let of = of.and_then(|id| self.streams.get(&id).copied());
-                of.map(|of| Came::Data(of, Bytes::new(), true))
-            }
+            SYN_REPLY => of.map(Came::Opened),
+            RST_STREAM => of.map(|of| Came::Data(of, Bytes::new(), true)),
             GOAWAY => Some(Came::End),
             _ => None,
         })
@@ -214,7 +216,7 @@ mod tests {
         let _ = connection.open(Use::Error);
         let _ = connection.open(Use::Stdout);
         let mut bytes = Vec::new();
-        // A reply to the opening, which says nothing, and data of a stream that nobody opened.
+        // A stream is opened, and there is data of one that nobody opened.
         bytes.extend([0x80, 3, 0, 2, 0, 0, 0, 4, 0, 0, 0, 1]);
         bytes.extend([0, 0, 0, 9, 0, 0, 0, 1, b'x']);
         bytes.extend([0, 0, 0, 3, 0, 0, 0, 2, b'h', b'i']);
@@ -232,6 +234,7 @@ mod tests {
         assert_eq!(
             came,
             [
+                Came::Opened(Use::Error),
                 Came::Data(Use::Stdout, Bytes::from_static(b"hi"), false),
                 Came::Reply(Bytes::from_static(&[0x80, 3, 0, 6, 0, 0, 0, 4, 0, 0, 0, 2])),
                 Came::Data(Use::Stdout, Bytes::new(), true),
