@@ -5,7 +5,7 @@ use plan::{
 };
 use pod::api::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
-    ContainerStateWaiting, ContainerStatus, PodSpec,
+    ContainerStateWaiting, ContainerStatus, PodSpec, ResourceRequirements,
 };
 
 use crate::times::time;
@@ -13,6 +13,17 @@ use crate::times::time;
 /// Whether an init container goes on beside the others.
 pub(crate) fn is_sidecar(container: &Container) -> bool {
     container.restart_policy.as_deref() == Some("Always")
+}
+
+/// What a container was given: nothing resizes it in place.
+fn resources(container: &Container) -> Option<ResourceRequirements> {
+    let asked = container.resources.as_ref()?;
+    let given = ResourceRequirements {
+        limits: asked.limits.clone(),
+        requests: asked.requests.clone(),
+        ..ResourceRequirements::default()
+    };
+    Some(given).filter(|given| given.limits.is_some() || given.requests.is_some())
 }
 
 /// The facts that all containers of a pod share.
@@ -77,6 +88,7 @@ impl<'a> Inside<'a> {
                 .resources
                 .as_ref()
                 .and_then(|r| r.requests.clone()),
+            resources: resources(container),
             last_state: last.map(|terminated| ContainerState {
                 terminated: Some(terminated),
                 ..ContainerState::default()

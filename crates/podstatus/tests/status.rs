@@ -623,3 +623,22 @@ fn a_pod_is_as_old_as_its_manifest_whoever_asks_and_its_sandbox_at_the_latest() 
     stage.since = Some(WALL - 90);
     assert_eq!(start(&stage, Some(&before)), WALL - 60);
 }
+
+#[test]
+fn a_container_has_what_it_asked_for() {
+    use pod::api::{Quantity, ResourceRequirements};
+    let mut stage = Stage::new("Always", &["a", "b"]);
+    let amount = |text: &str| Some([("cpu".to_owned(), Quantity(text.to_owned()))].into());
+    stage.pod.spec.as_mut().unwrap().containers[0].resources = Some(ResourceRequirements {
+        limits: amount("2"),
+        requests: amount("1"),
+        ..ResourceRequirements::default()
+    });
+    stage.sees(vec![]);
+    let status = stage.status(None);
+    let a = main_status(&status, 0);
+    assert_eq!(a.allocated_resources, amount("1"));
+    let given = a.resources.unwrap();
+    assert_eq!((given.limits, given.requests), (amount("2"), amount("1")));
+    assert!(main_status(&status, 1).resources.is_none());
+}
