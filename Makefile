@@ -1,6 +1,7 @@
 # One entry point for every chore, the same at home and in CI.
 #
 #   make demo    install what is missing, build, show the main job end to end
+#   make build   the programs alone, for development, into target/debug
 #   make test    install what is missing, build, run all tests
 #   make lint    formatting, clippy, cargo deny, documentation, generated files
 #   make bench   what a call costs, next to an empty handler and a bare client, one table: DOC=file
@@ -8,6 +9,7 @@
 #   make faults  every fault of the backend, as the table of docs/reliability.md: DOC=file
 #   make soak    two providers and an OpenBao on a hostile day: TIME=10m, SEED=n, DOC=file
 #   make nightly what takes too long for every change: many more random cases, an hour of soak
+#   make clean   remove all that was built
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -30,7 +32,7 @@ else
 unexport BUILD_COMMIT
 endif
 
-.PHONY: help setup build conformance-build demo test test-rust test-conformance lint bench cost soak faults nightly clean
+.PHONY: help setup setup-build build conformance-build demo test test-rust test-conformance lint bench cost soak faults nightly clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -38,10 +40,14 @@ help:
 setup:
 	@scripts/setup.sh
 
-build: setup
+# Without what only tests need.
+setup-build:
+	@scripts/setup.sh --build
+
+build: setup-build
 	@scripts/step.sh "building bao-kms-provider, staticpodd and bao-dev" cargo build --locked --package provider --package staticpodd --package bao-dev
 
-conformance-build: setup
+conformance-build: setup-build
 	@scripts/conformance-build.sh
 
 demo: build conformance-build
@@ -55,7 +61,7 @@ test-rust: conformance-build
 
 # The tests' own build of the two programs, so that nothing is compiled twice. Everything is
 # there, so nothing may be skipped.
-test-conformance: conformance-build
+test-conformance: setup conformance-build
 	@scripts/step.sh "building bao-kms-provider and bao-dev" cargo test --locked --workspace --no-run
 	@scripts/cost-build.sh
 	cd conformance && CONFORMANCE_REQUIRED=1 "$$(../scripts/setup-go.sh)" test -count=1 -timeout 15m ./...
@@ -67,7 +73,7 @@ lint: setup
 cost: setup
 	@scripts/cost.sh
 
-bench: setup
+bench: setup-build
 	@scripts/bench.sh $(if $(DOC),--document $(DOC))
 
 soak: setup

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Makes sure that what a build and its tests need is there: a C compiler and linker, Rust, Go, a
 # container runtime; and a folder for sockets, so that nobody builds for minutes to hear that the
-# tests cannot run.
+# tests cannot run. With --build, only what a build and the demo need.
 # Installs Debian packages where it may; otherwise says which ones to install.
 set -euo pipefail
+tests=yes
+[ "${1:-}" = --build ] && tests=no
 cd "$(dirname "$0")/.."
 
 if ! command -v cargo >/dev/null; then
@@ -26,6 +28,10 @@ command -v git >/dev/null || missing+=(git)
 if [ ${#missing[@]} -gt 0 ]; then
     scripts/apt-install.sh "${missing[@]}"
 fi
+scripts/setup-go.sh >/dev/null
+if [ "$tests" = no ]; then
+    exit 0
+fi
 # Shows a process of the tests a wall clock of their choice. A build does without.
 if ! compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null; then
     scripts/apt-install.sh faketime || [ -z "${CI:-}" ]
@@ -45,4 +51,3 @@ have iptables || runtime+=(iptables)
 if [ ${#runtime[@]} -gt 0 ]; then
     scripts/apt-install.sh --without-services "${runtime[@]}" || [ -z "${CI:-}" ]
 fi
-scripts/setup-go.sh >/dev/null
