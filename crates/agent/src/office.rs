@@ -220,7 +220,9 @@ impl Office {
     fn known(&self, order: &Order) -> Known {
         let mut known = Known::default();
         let (target, container) = match &order.action {
-            Action::StartContainer { sandbox, .. } => (Some(sandbox.clone()), None),
+            Action::StartContainer { sandbox, .. } | Action::RemoveSandbox { sandbox } => {
+                (Some(sandbox.clone()), None)
+            }
             Action::PreStop { container, .. } | Action::KillContainer { container, .. } => {
                 let record = self.records.get(container).cloned();
                 (record.as_ref().map(|record| record.sandbox.clone()), record)
@@ -240,6 +242,11 @@ impl Office {
             known.boot = sandbox.boot.clone().unwrap_or_default();
             known.ips = sandbox.ips.clone().unwrap_or_default();
             known.host_network = sandbox.host_network;
+        }
+        if let Action::CreateSandbox { .. } = &order.action {
+            let dead = seen.into_iter().flat_map(|seen| seen.ours());
+            let dead = dead.filter(|sandbox| !sandbox.ready && !sandbox.host_network);
+            known.dead = dead.map(|sandbox| sandbox.id.clone()).collect();
         }
         let fits = |loaded: &&Loaded| match &order.action {
             Action::CreateSandbox { uid, revision, .. } => {

@@ -45,6 +45,8 @@ pub(crate) struct Known {
     pub(crate) boot: String,
     pub(crate) ips: Vec<IpAddr>,
     pub(crate) host_network: bool,
+    /// Sandboxes of the pod that are not ready, with a network of their own.
+    pub(crate) dead: Vec<String>,
 }
 
 /// One order at work.
@@ -122,7 +124,14 @@ impl Work {
                 ended(runtime.remove_container(container).await, "RemoveFailed")
             }
             Action::RemoveSandbox { sandbox } => {
-                ended(runtime.remove_pod_sandbox(sandbox).await, "RemoveFailed")
+                let freed = match self.known.host_network {
+                    true => Ok(()),
+                    false => self.free_network(sandbox).await,
+                };
+                match freed {
+                    Ok(()) => ended(runtime.remove_pod_sandbox(sandbox).await, "RemoveFailed"),
+                    Err(outcome) => outcome,
+                }
             }
             Action::CleanPod { uid, logs } => {
                 match self.tools.launch.clean(uid.clone(), *logs).await {
@@ -176,10 +185,23 @@ impl Work {
         Ok((config, prepared.handler))
     }
 
+    /// A sandbox that died by itself keeps its address and its ports of the host until it is
+    /// stopped, and cannot be removed before. To stop it once more is nothing.
+    async fn free_network(&self, sandbox: &str) -> Step<()> {
+        let stopped = self.tools.runtime.stop_pod_sandbox(sandbox).await;
+        match ended(stopped, "StopSandboxFailed") {
+            Outcome::Done => Ok(()),
+            outcome => Err(outcome),
+        }
+    }
+
     async fn create_sandbox(&mut self, attempt: u32, boot: &str) -> Step<()> {
         self.go_on()?;
         let (config, handler) = self.sandbox_config(attempt, boot).await?;
         self.go_on()?;
+        for dead in std::mem::take(&mut self.known.dead) {
+            self.free_network(&dead).await?;
+        }
         let runtime = Arc::clone(&self.tools.runtime);
         let request = RunPodSandboxRequest {
             config: Some(config),

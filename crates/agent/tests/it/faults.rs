@@ -260,3 +260,42 @@ async fn pods_of_others_are_left_alone() {
     let took = rig.until_ready("web").await;
     assert!(took < Duration::from_secs(2), "{took:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_sandbox_that_died_gives_its_address_back_before_the_next_one_and_before_it_is_removed() {
+    let mut rig = Rig::started().await;
+    rig.put("web", &work("hang"));
+    rig.until_ready("web").await;
+    let sandboxes = rig.fake.list_pod_sandbox(None).await.unwrap();
+    let old = sandboxes[0].id.clone();
+    rig.fake.forget_calls();
+    rig.fake.kill_pause(&old);
+    rig.until("another runs", async |rig: &Rig| {
+        let deeds = rig.deeds();
+        deeds.iter().any(|(call, _)| *call == Call::StartContainer)
+    })
+    .await;
+    // Subjects are short.
+    let old = old[..13].to_owned();
+    let stop = (Call::StopPodSandbox, old.clone());
+    let place = |rig: &Rig, of: &dyn Fn(&(Call, String)) -> bool| rig.deeds().iter().position(of);
+    let stopped = place(&rig, &|deed| *deed == stop).unwrap();
+    let made = place(&rig, &|(call, _)| *call == Call::RunPodSandbox).unwrap();
+    assert!(stopped < made, "{:?}", rig.deeds());
+    rig.remove("web");
+    rig.until("all is gone", async |rig: &Rig| {
+        rig.fake.list_pod_sandbox(None).await.unwrap().is_empty()
+    })
+    .await;
+    // Once more: who comes anew does not know of the first time.
+    let deeds = rig.deeds();
+    let removal = (Call::RemovePodSandbox, old);
+    let removed = deeds.iter().position(|deed| *deed == removal).unwrap();
+    assert!(
+        deeds[..removed]
+            .iter()
+            .filter(|deed| **deed == stop)
+            .count()
+            >= 2
+    );
+}
