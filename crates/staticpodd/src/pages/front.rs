@@ -73,6 +73,19 @@ pub(super) fn render(sight: &Sight, look: &Look) -> String {
         if let Some(why) = &overview.store_trouble {
             said(&mut page, "warn", why);
         }
+        let wrong = overview.sources.iter().flat_map(|source| &source.files);
+        let wrong = wrong.filter(|file| is_wrong(file.status)).count();
+        if wrong > 0 {
+            let files = match wrong {
+                1 => "1 manifest is".to_owned(),
+                more => format!("{more} manifests are"),
+            };
+            said(
+                &mut page,
+                "warn",
+                &format!("{files} not used; what they said last stays in force"),
+            );
+        }
         pods(&mut page, overview);
         for source in &overview.sources {
             self::source(&mut page, source);
@@ -190,9 +203,9 @@ fn reasons(view: &PodView) -> Vec<String> {
             all.push(format!("{}: {message}", own.name));
         }
         if let (Some(_), Some(end)) = (waiting, last) {
-            let reason = end.reason.as_deref().unwrap_or("ended");
+            let reason = end.reason.as_deref().unwrap_or("Ended");
             all.push(format!(
-                "{}: {reason}, exit code {}",
+                "{} ended: {reason}, exit code {}",
                 own.name, end.exit_code
             ));
         }
@@ -235,6 +248,13 @@ fn source(page: &mut String, source: &SourceView) {
     page.push_str("</section>");
 }
 
+fn is_wrong(status: Status) -> bool {
+    matches!(
+        status,
+        Status::Refused | Status::Unreadable | Status::Duplicate
+    )
+}
+
 fn short(file: &Report, source: &str) -> String {
     let below = file.origin.strip_prefix(source).ok();
     let below = below.filter(|rest| !rest.as_os_str().is_empty());
@@ -244,8 +264,8 @@ fn short(file: &Report, source: &str) -> String {
 fn file(page: &mut String, file: &Report, source: &str) {
     let tone = match file.status {
         Status::Ok => "good",
-        Status::Refused | Status::Unreadable | Status::Duplicate => "bad",
-        Status::HalfWritten | Status::Kept | Status::Ignored => "warn",
+        status if is_wrong(status) => "bad",
+        _ => "warn",
     };
     let name = escaped(&short(file, source));
     let pod = escaped(file.pod.as_deref().unwrap_or_default());

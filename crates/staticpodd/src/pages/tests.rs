@@ -136,6 +136,7 @@ fn the_page_for_people_shows_what_is_wrong_and_nothing_of_a_manifests_content() 
         "= did you mean &#39;command&#39;?",
         "0/1",
         "refused",
+        "1 manifest is not used",
     ] {
         assert!(page.contains(words), "{words}: {page}");
     }

@@ -40,7 +40,7 @@ fn logs_are_rotated_last_words_are_kept_and_pages_tell_of_it() {
     let mut writes = pod("writes", &["write=/dev/termination-log=written", "exit=3"]);
     writes["spec"]["restartPolicy"] = "Never".into();
     node.put("writes", &writes);
-    let mut speaks = pod("speaks", &["out=first", "err=and last", "exit=4"]);
+    let mut speaks = pod("speaks", &["out=first", "out=and last", "exit=4"]);
     speaks["spec"]["restartPolicy"] = "Never".into();
     speaks["spec"]["containers"][0]["terminationMessagePolicy"] = "FallbackToLogsOnError".into();
     node.put("speaks", &speaks);
