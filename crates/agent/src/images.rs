@@ -1,11 +1,30 @@
 //! Images by policy. When a failed pull is tried again, the planner says.
 
+use std::sync::Arc;
+
 use cri::{
     Fault, Runtime,
     v1::{Image, PodSandboxConfig},
 };
 use plan::{Failure, FailureClass, Outcome};
 use pod::{api, image::Reference};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Who fetches waits for a turn, where there are only so many at a time. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Turns(Option<Arc<Semaphore>>);
+
+impl Turns {
+    /// So many at a time; any number without.
+    pub(crate) fn new(most: Option<usize>) -> Self {
+        Self(most.map(|most| Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)))))
+    }
+
+    async fn wait(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        Arc::clone(self.0.as_ref()?).acquire_owned().await.ok()
+    }
+}
 
 fn failed(reason: &str, message: String) -> Outcome {
     Outcome::Failed(Failure {
@@ -25,6 +44,7 @@ fn asked(error: &cri::Error, reason: &str) -> Outcome {
 /// The image of a container, fetched if its policy wants that; else how the start ended.
 pub(crate) async fn ensure(
     runtime: &dyn Runtime,
+    turns: &Turns,
     container: &api::Container,
     sandbox: PodSandboxConfig,
 ) -> Result<Image, Outcome> {
@@ -49,8 +69,10 @@ pub(crate) async fn ensure(
             return Err(failed("ErrImageNeverPull", message));
         }
     }
+    let turn = turns.wait().await;
     let pulled = runtime.pull_image(&name, Some(sandbox)).await;
     let pulled = pulled.map_err(|error| asked(&error, "ErrImagePull"))?;
+    drop(turn);
     match status(&pulled).await? {
         Some(image) => Ok(image),
         None => Err(failed(

@@ -25,6 +25,7 @@ use crate::{
     handle::{Ask, Handle, Passes},
     hooks::{Hooks, Through},
     host::Launch,
+    images::Turns,
     marks,
     office::{Back, Office},
     probing::Probing,
@@ -87,6 +88,7 @@ impl Agent {
             launch,
             owner: marks::owner(&settings.root, &settings.endpoint).into(),
             listener: Arc::clone(&listener),
+            turns: Turns::new(settings.pulls),
         };
         let mut planner = Planner::new(
             plan::Settings {

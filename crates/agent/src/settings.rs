@@ -21,6 +21,8 @@ pub struct Settings {
     pub host_ips: Vec<IpAddr>,
     /// Between two lists of the runtime when nothing happens.
     pub poll: Duration,
+    /// At most so many images are fetched at a time; any number without.
+    pub pulls: Option<usize>,
     /// At most so many starts, and as many stops, at a time.
     pub most_orders: usize,
     /// How long orders under way have at the end of the agent.
@@ -39,6 +41,7 @@ impl Settings {
             take_over: false,
             host_ips: Vec::new(),
             poll: Duration::from_secs(1),
+            pulls: None,
             most_orders: 256,
             farewell: Duration::from_secs(5),
         }

@@ -14,7 +14,7 @@ use crate::{
     event::{Event, Listener},
     hooks::{Hook, Hooks},
     host::{ContainerRequest, Launch, Refused, SandboxRequest},
-    images,
+    images::{self, Turns},
     loaded::Loaded,
     marks::{self, Stamp},
     sight::Record,
@@ -31,6 +31,7 @@ pub(crate) struct Tools {
     pub(crate) hooks: Hooks,
     pub(crate) owner: Arc<str>,
     pub(crate) listener: Listener,
+    pub(crate) turns: Turns,
 }
 
 /// What was known when an order was given.
@@ -229,7 +230,8 @@ impl Work {
         let runtime = Arc::clone(&self.tools.runtime);
         let boot = self.known.boot.clone();
         let (sandbox_config, _) = self.sandbox_config(self.known.attempt, &boot).await?;
-        let ensuring = images::ensure(&*runtime, &spec, sandbox_config.clone());
+        let turns = self.tools.turns.clone();
+        let ensuring = images::ensure(&*runtime, &turns, &spec, sandbox_config.clone());
         let image = self.unless_cancelled(ensuring).await??;
         let image_id = image.id.clone();
         let request = ContainerRequest {

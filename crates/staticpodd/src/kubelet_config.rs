@@ -52,6 +52,8 @@ pub(crate) struct Configuration {
     pub(crate) resolv_conf: Option<PathBuf>,
     pub(crate) seccomp_default: bool,
     pub(crate) unsafe_sysctls: Vec<String>,
+    pub(crate) one_pull: bool,
+    pub(crate) pulls: Option<usize>,
     pub(crate) upkeep: Besides,
     /// Fields that it sets to no effect.
     pub(crate) idle: Vec<String>,
@@ -246,6 +248,8 @@ fn obey(value: &Value<'_>, folder: &Path, into: &mut Configuration, faults: &mut
         "resolvConf" => into.resolv_conf = value.text(faults).map(path),
         "seccompDefault" => into.seccomp_default = value.boolean(faults) == Some(true),
         "allowedUnsafeSysctls" => into.unsafe_sysctls = value.texts(faults),
+        "serializeImagePulls" => into.one_pull = value.boolean(faults) == Some(true),
+        "maxParallelImagePulls" => into.pulls = value.whole(1..=1000, faults),
         _ => besides(value, &mut into.upkeep, faults),
     }
 }

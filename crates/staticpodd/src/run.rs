@@ -96,6 +96,8 @@ pub(crate) struct Settings {
     pub(crate) pages: pages::Addresses,
     /// Where the agent is asked.
     pub(crate) socket: PathBuf,
+    /// At most so many images are fetched at a time.
+    pub(crate) pulls: Option<usize>,
     /// Fields of the configuration that have no effect.
     pub(crate) idle: Vec<String>,
     /// `NOTIFY_SOCKET`.
@@ -351,6 +353,7 @@ fn assemble(
     let mut agent_settings = agent::Settings::new(root.path().to_owned(), endpoint, boot);
     agent_settings.host_ips = ips;
     agent_settings.take_over = settings.take_over;
+    agent_settings.pulls = settings.pulls;
     let sources = sources(settings, root.path(), abilities, &clock)?;
     let (agent, damaged) = Agent::new(
         agent_settings,

@@ -82,6 +82,29 @@ async fn a_manifest_that_is_removed_and_put_back_runs_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn images_are_fetched_side_by_side_unless_they_are_to_take_turns() {
+    for (pulls, begun) in [(None, 3), (Some(2), 2), (Some(1), 1)] {
+        let mut rig = Rig::new();
+        rig.pulls = pulls;
+        rig.start().await;
+        let plan = fake_cri::fake::Plan::new(Call::PullImage, fake_cri::fake::Trouble::Hang);
+        rig.fake.plan(plan.times(3));
+        for name in ["a", "b", "c"] {
+            rig.put(
+                name,
+                "containers:\n- {name: main, image: registry.example/never:1}\n",
+            );
+        }
+        rig.pass(30).await;
+        assert_eq!(rig.count(Call::PullImage), begun, "{pulls:?}");
+        // Who waits for a turn gives it up with its manifest, and holds up nobody else.
+        rig.put("c", &work("hang"));
+        rig.until_ready("c").await;
+        rig.kill().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_edit_gives_up_a_start_that_hangs() {
     let mut rig = Rig::started().await;
     let plan = fake_cri::fake::Plan::new(Call::PullImage, fake_cri::fake::Trouble::Hang);

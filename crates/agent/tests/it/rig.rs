@@ -136,6 +136,7 @@ pub(crate) struct Rig {
     pub(crate) events: Arc<Mutex<Vec<String>>>,
     pub(crate) root: tempfile::TempDir,
     pub(crate) take_over: bool,
+    pub(crate) pulls: Option<usize>,
     says: watch::Sender<Said>,
     manifests: BTreeMap<String, Loaded>,
     decoder: Manifests,
@@ -163,6 +164,7 @@ impl Rig {
             host: Arc::default(),
             events: Arc::default(),
             take_over: false,
+            pulls: None,
             // In memory where there is such a place: thousands of small files are synced.
             root: tempfile::tempdir_in("/dev/shm")
                 .or_else(|_| tempfile::tempdir())
@@ -191,6 +193,7 @@ impl Rig {
         let boot = format!("boot{}", self.fake.boots());
         let mut settings = Settings::new(self.root.path().to_owned(), "unix:///fake".into(), boot);
         settings.take_over = self.take_over;
+        settings.pulls = self.pulls;
         let events = Arc::clone(&self.events);
         let listener: agent::Listener = Arc::new(move |event| {
             events.lock().unwrap().push(format!("{event:?}"));

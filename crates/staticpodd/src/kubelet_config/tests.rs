@@ -44,6 +44,8 @@ clusterDomain: cluster.local
 resolvConf: /run/systemd/resolve/resolv.conf
 seccompDefault: true
 allowedUnsafeSysctls: ['net.core.*']
+serializeImagePulls: false
+maxParallelImagePulls: 3
 ",
     );
     let path = |text: &str| Some(PathBuf::from(text));
@@ -73,6 +75,7 @@ allowedUnsafeSysctls: ['net.core.*']
     assert_eq!(said.resolv_conf, path("/run/systemd/resolve/resolv.conf"));
     assert!(said.seccomp_default);
     assert_eq!(said.unsafe_sysctls, ["net.core.*"]);
+    assert_eq!((said.one_pull, said.pulls), (false, Some(3)));
     assert_eq!(said.idle, [""; 0]);
 }
 
