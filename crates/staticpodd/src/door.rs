@@ -10,3 +10,6 @@ mod asked;
 mod serve;
 
 pub(crate) use serve::{Door, Office};
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+mod asked;
 mod documents;
 mod grammar;
 mod reports;
