@@ -65,6 +65,8 @@ use crate::{
 
 /// Between two questions to a runtime that does not answer yet.
 const RUNTIME_RETRY: Duration = Duration::from_secs(1);
+/// Between two tries to open the socket, which another agent may still have.
+const DOOR_RETRY: Duration = Duration::from_secs(5);
 /// How long something that hangs in the kernel may hold up the end of the process.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -275,15 +277,22 @@ async fn accept(mut hangup: Signal, agent: Handle) -> Infallible {
 /// Hears whoever asks. Pods must not wait for that: without its socket the agent runs them all
 /// the same.
 async fn listen(socket: &Path, office: Arc<Office>) -> Infallible {
-    match Door::open(socket) {
-        Ok(door) => {
-            tracing::info!(path = %socket.display(), "door.open");
-            door.serve(office).await
+    let mut said = None;
+    loop {
+        match Door::open(socket) {
+            Ok(door) => {
+                tracing::info!(path = %socket.display(), "door.open");
+                match door.serve(office).await {}
+            }
+            Err(error) => {
+                let reason = chain(&error);
+                if said.as_ref() != Some(&reason) {
+                    tracing::error!(reason, "door.shut");
+                    said = Some(reason);
+                }
+            }
         }
-        Err(error) => {
-            tracing::error!(reason = chain(&error), "door.shut");
-            std::future::pending().await
-        }
+        tokio::time::sleep(DOOR_RETRY).await;
     }
 }
 
