@@ -11,6 +11,8 @@ use pod_rig::{Builder, Node, can_run, image, pod};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 
+use crate::until_told;
+
 /// Ordered one-shot tasks with the power to change the node, then a mirror of a daemon's log and
 /// a program that is told something after its start.
 fn node_pod(host: &Path) -> Value {
@@ -136,6 +138,9 @@ fn an_appliance_comes_up_in_order_and_does_once_what_a_boot_does_once() {
         (udev.id, udev.uid)
     };
 
+    until_told(&node, "grow", "Succeeded", false, &[0]);
+    until_told(&node, "node", "Running", true, &[0, 0]);
+
     // Another agent in the same boot: nothing is done again, even where all trace is gone.
     fs::remove_file(&grown).unwrap();
     node.kill();
@@ -152,7 +157,8 @@ fn an_appliance_comes_up_in_order_and_does_once_what_a_boot_does_once() {
     }
     node.start();
     settled(&node, "later");
-    assert!(!grown.exists());
+    assert!(!grown.exists() && node.sandbox_of("grow").is_none());
+    until_told(&node, "grow", "Succeeded", false, &[0]);
     assert_eq!(node.runs("node", "udev").unwrap().id, udev);
 
     // The next boot: everything again, under the same uid, from the first task on.

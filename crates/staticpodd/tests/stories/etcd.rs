@@ -12,6 +12,7 @@ use rustls::{
 use crate::{
     pipe::{Answer, Question, ask_securely},
     programs::{built, image_of},
+    until_told,
 };
 
 const PORT: u16 = 2379;
@@ -107,6 +108,8 @@ fn a_kubeadm_etcd_comes_back_from_a_reboot_with_its_data_and_its_name() {
     assert_eq!((&second.pod, &second.uid), (&first.pod, &first.uid));
     assert_eq!(second.restarts, 1);
     assert_ne!(second.sandbox, first.sandbox);
+    // The probes of the manifest have all had their say.
+    until_told(&node, "etcd", "Running", true, &[1]);
     let range = format!(r#"{{"key":"{KEY}"}}"#);
     let (status, body) = kv(&node, &trust, "range", &range).unwrap();
     assert_eq!(status, 200, "{body}");

@@ -14,6 +14,7 @@ use pod_rig::{Instance, Node, Watch, can_run};
 use crate::{
     control_plane::{ApiServer, Backend, base64},
     programs::{built, image_of, ours},
+    until_told,
 };
 
 const PROVIDER: u32 = 65532;
@@ -188,6 +189,7 @@ fn the_provider_keeps_every_secret_readable_through_its_life_as_a_static_pod() {
     });
     let second = until_serves(&node, &one);
     assert_eq!(second.sandbox, first.sandbox);
+    until_told(&node, "bao-kms-provider", "Running", true, &[1]);
     reads(&node, &[("a", "of the first")]);
 
     // A manifest that somebody broke.
