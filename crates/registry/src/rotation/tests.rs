@@ -276,6 +276,15 @@ fn a_key_with_a_past_makes_no_record_and_says_what_to_do() {
 }
 
 #[test]
+fn a_minimum_of_one_takes_nothing_from_a_new_key() {
+    let mut plain = key(1);
+    (plain.min_decryption_version, plain.min_encryption_version) = (1, 1);
+    let mut bench = Bench::empty();
+    bench.see(&plain);
+    assert_eq!(bench.table(), "active 1");
+}
+
+#[test]
 fn an_unfit_or_unguarded_key_makes_no_first_record() {
     let mut exportable = key(1);
     exportable.exportable = true;

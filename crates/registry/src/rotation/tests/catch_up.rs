@@ -97,6 +97,17 @@ fn a_version_made_after_the_registry_takes_the_ordinary_way_however_late_it_is_s
 }
 
 #[test]
+fn a_version_made_in_the_very_second_of_the_registry_may_be_in_use_already() {
+    for (later, words) in [(0, vec!["catching_up"]), (1, vec![])] {
+        let mut bench = Bench::new();
+        let mut rotated = key(2);
+        rotated.creation_times.insert(2, bench.now.wall + later);
+        bench.later(1000).see_anew(&rotated);
+        assert_eq!(bench.words(), words, "{later} s later");
+    }
+}
+
+#[test]
 fn below_a_young_newest_version_it_catches_up_to_the_newest_old_one_and_then_rotates() {
     let mut bench = restarted(0);
     bench.now.wall = created(4) + OLD - 10;
@@ -207,6 +218,20 @@ fn a_version_that_may_not_write_is_no_target_and_the_start_waits_for_the_way_out
     bench.later(2).see_anew(&key(3));
     catch_up(&mut bench, &key(3));
     assert_eq!(bench.table(), "active 2, retired 3, retired 1");
+}
+
+#[test]
+fn the_lowest_version_that_may_write_is_a_target() {
+    let mut bench = restarted(OLD + 1);
+    let mut raised = key(2);
+    raised.min_encryption_version = 2;
+    bench.see_anew(&raised);
+    assert_eq!(bench.words(), ["encryption_blocked", "catching_up"]);
+    for _ in 0..2 {
+        bench.later(2).see_anew(&raised);
+    }
+    assert!(bench.pass_trial());
+    assert_eq!(bench.machine.findings(), []);
 }
 
 #[test]

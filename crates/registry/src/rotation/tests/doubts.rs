@@ -218,6 +218,26 @@ fn identity_drift_is_definite_at_once_for_the_active_and_a_retired_version() {
 }
 
 #[test]
+fn the_rejected_twin_of_the_write_key_is_drift_at_once_and_no_version_that_comes_back() {
+    let mut bench = with_pending();
+    let other = recreated(3, 3);
+    bench.later(30).insist(&other);
+    while !matches!(bench.last.ask, Ask::Trial(_)) {
+        bench.later(30).see(&other);
+    }
+    assert!(bench.pass_trial());
+    let table = bench.table();
+    assert!(
+        table.contains("active 3'") && table.contains("rejected 3"),
+        "{table}"
+    );
+    bench.later(30).see(&key(3));
+    assert_eq!(bench.last.reading, Reading::Accepted);
+    assert_eq!(bench.words(), ["identity_drift"]);
+    assert_eq!(bench.table(), table);
+}
+
+#[test]
 fn drift_is_definite_also_in_an_answer_that_is_otherwise_in_doubt() {
     let mut bench = with_pending();
     bench.later(30).see(&recreated(2, 1));
@@ -235,6 +255,22 @@ fn a_creation_time_that_is_confirmed_missing_is_unhealthy() {
         bench.last.findings,
         [Finding::CreationUnknown { version: 1 }]
     );
+}
+
+#[test]
+fn no_creation_time_of_a_new_version_that_is_readable_is_a_doubt_first() {
+    let mut lowest = key(3);
+    lowest.min_decryption_version = 2;
+    lowest.creation_times = [(3, created(3))].into();
+    let mut zero = key(3);
+    zero.creation_times.insert(2, 0);
+    for hole in [lowest, zero] {
+        let mut bench = Bench::new();
+        bench.later(30).see(&hole);
+        assert_eq!(bench.last.reading, Reading::Unconfirmed);
+        assert!(!bench.words().contains(&"creation_time_unknown"));
+        assert_eq!(bench.table(), "active 1");
+    }
 }
 
 #[test]

@@ -99,6 +99,21 @@ fn repeated_reads_within_one_probe_interval_count_once() {
 }
 
 #[test]
+fn an_answer_counts_again_from_half_an_interval_on() {
+    let mut bench = Bench::new();
+    bench.see(&key(2));
+    let last = bench.now.mono;
+    for (since, table) in [
+        (Duration::from_millis(14_999), "active 1, pending 2 x1"),
+        (Duration::from_secs(15), "active 1, pending 2 x2"),
+    ] {
+        bench.now.mono = last + since;
+        bench.see(&key(2));
+        assert_eq!(bench.table(), table, "{since:?}");
+    }
+}
+
+#[test]
 fn versions_in_between_are_kept_for_decryption_and_the_newest_is_pending() {
     let mut bench = Bench::new();
     bench.later(30).see(&key(4));
@@ -222,6 +237,16 @@ fn what_is_written_is_never_less_than_the_time_before() {
     bench.later(150).see(&key(2));
     assert!(bench.pass_trial());
     assert_eq!(bench.record(2).promoted_unix, observed);
+}
+
+#[test]
+fn a_clock_at_the_beginning_of_time_writes_no_time_that_means_unset() {
+    for wall in [0, -5000] {
+        let mut bench = Bench::new();
+        bench.now.wall = wall;
+        bench.see(&key(2));
+        assert_eq!(bench.record(2).observed_unix, 1, "{wall}");
+    }
 }
 
 #[test]
