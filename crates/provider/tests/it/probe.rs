@@ -206,6 +206,8 @@ fn a_socket_that_cannot_be_reached_ends_with_code_5() {
     let (code, out, err) = against(&absent, &[]);
     assert_eq!((code, out.as_str()), (5, ""));
     assert!(err.contains("absent.sock: cannot connect"), "{err}");
+    let hint = "start the provider, or name its server.socketPath";
+    assert!(err.contains(hint), "{err}");
 
     // A program that reads reports gets one all the same.
     let (code, out, err) = against(&absent, &["--output", "json", "--expected-key-id", "k"]);
@@ -220,7 +222,24 @@ fn a_socket_that_cannot_be_reached_ends_with_code_5() {
 
     let dead = folder.path().join("dead.sock");
     drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
-    assert_eq!(against(&dead, &[]).0, 5);
+    let (code, _, err) = against(&dead, &[]);
+    assert_eq!(code, 5);
+    assert!(err.contains("the process that made it is gone"), "{err}");
+
+    // Somebody who closes the door, as a provider does whose list of users has another.
+    let shut = folder.path().join("shut.sock");
+    let door = std::os::unix::net::UnixListener::bind(&shut).unwrap();
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| against(&shut, &["--timeout", "30s"]));
+        while !asked.is_finished() {
+            door.set_nonblocking(true).unwrap();
+            drop(door.accept());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let (code, _, err) = asked.join().unwrap();
+        assert_eq!(code, 5);
+        assert!(err.contains("server.allowedPeers does not name"), "{err}");
+    });
 }
 
 #[test]
