@@ -182,10 +182,7 @@ async fn serve(settings: Settings, dropped: Dropped) -> Result<(), RunError> {
         clock: Arc::clone(&clock),
     });
     let (running, seen) = watch::channel(None);
-    let place = Place {
-        node: settings.node.clone(),
-        runtime: settings.endpoint.to_string(),
-    };
+    let place = place(&settings);
     let sight = Sight {
         agent: seen,
         meter: Arc::clone(&meter),
@@ -272,6 +269,13 @@ async fn accept(mut hangup: Signal, agent: Handle) -> Infallible {
     }
     // Whoever runs the agent says when it ends.
     std::future::pending().await
+}
+
+fn place(settings: &Settings) -> Place {
+    Place {
+        node: settings.node.clone(),
+        runtime: settings.endpoint.to_string(),
+    }
 }
 
 /// Hears whoever asks. Pods must not wait for that: without its socket the agent runs them all

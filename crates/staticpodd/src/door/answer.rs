@@ -33,14 +33,28 @@ pub(crate) fn done() -> Answer {
     whole(StatusCode::OK, "application/json", "{}\n")
 }
 
-/// Why it is not done.
-pub(crate) fn problem(status: StatusCode, message: impl Into<String>) -> Answer {
-    let problem = Problem {
-        message: message.into(),
-    };
-    let mut answer = document(&problem);
-    *answer.status_mut() = status;
-    answer
+/// Why something is not done.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    status: StatusCode,
+    message: String,
+}
+
+impl Refused {
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn answer(self) -> Answer {
+        let mut answer = document(&Problem {
+            message: self.message,
+        });
+        *answer.status_mut() = self.status;
+        answer
+    }
 }
 
 /// Bit by bit, until there is nothing more or nobody reads it.

@@ -16,7 +16,7 @@ use podctl::{document::State, request};
 use tokio::{sync::watch, time::sleep};
 
 use super::{
-    answer::{Answer, document, done, problem, stream},
+    answer::{Answer, Refused, document, done, stream},
     log::{Reader, Step, Wish, attempts},
     tunnel::{self, Half},
 };
@@ -41,14 +41,8 @@ pub(crate) struct Office {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-type Refused = Answer;
-
-fn refused(status: StatusCode, message: impl Into<String>) -> Refused {
-    problem(status, message)
-}
-
 fn gone(gone: Gone) -> Refused {
-    refused(StatusCode::SERVICE_UNAVAILABLE, gone.to_string())
+    Refused::new(StatusCode::SERVICE_UNAVAILABLE, gone.to_string())
 }
 
 /// The instances of a container that log files speak of, and where.
@@ -115,7 +109,7 @@ impl Office {
             .restart(view.key.clone(), asked.container.clone());
         match restarting.await.map_err(gone)? {
             true => Ok(done()),
-            false => Err(refused(
+            false => Err(Refused::new(
                 StatusCode::CONFLICT,
                 match &asked.container {
                     Some(container) => {
@@ -132,7 +126,7 @@ impl Office {
         let grace = asked.grace_seconds.map(Duration::from_secs);
         match self.agent.stop_all(grace).await.map_err(gone)? {
             true => Ok(done()),
-            false => Err(refused(
+            false => Err(Refused::new(
                 StatusCode::CONFLICT,
                 "somebody took that back with start-all before everything was stopped",
             )),
@@ -145,7 +139,7 @@ impl Office {
                 tracing::info!("agent.released");
                 Ok(done())
             }
-            false => Err(refused(
+            false => Err(Refused::new(
                 StatusCode::CONFLICT,
                 "nothing was told to stop: what does not run waits for something else, which get pods and describe pod say",
             )),
@@ -161,7 +155,7 @@ impl Office {
         let found = documents::find(overview, namespace, name, &self.place.node);
         let missing = || {
             let message = format!("pod {namespace}/{name} is not known to the agent");
-            refused(StatusCode::NOT_FOUND, message)
+            Refused::new(StatusCode::NOT_FOUND, message)
         };
         found.ok_or_else(missing)
     }
@@ -180,7 +174,7 @@ impl Office {
                 "container {} of pod {} does not run",
                 asked.container, view.key
             );
-            return Err(refused(StatusCode::CONFLICT, message));
+            return Err(Refused::new(StatusCode::CONFLICT, message));
         };
         let request = ExecRequest {
             container_id: container.id.clone(),
@@ -190,7 +184,7 @@ impl Office {
             stdout: true,
             stderr: !asked.tty,
         };
-        let bad = |message: String| refused(StatusCode::BAD_GATEWAY, message);
+        let bad = |message: String| Refused::new(StatusCode::BAD_GATEWAY, message);
         let url = self.runtime.exec(request).await;
         let url = url.map_err(|error| bad(chain(&error)))?;
         tracing::info!(
@@ -242,7 +236,7 @@ impl Office {
         let is_safe =
             check_uid(&uid).is_ok() && !directory.contains('/') && !container.contains('/');
         if !is_safe {
-            return Err(refused(StatusCode::NOT_FOUND, "there is no such log"));
+            return Err(Refused::new(StatusCode::NOT_FOUND, "there is no such log"));
         }
         let directory = self.logs.pods.join(directory).join(container);
         blocking(move || {
@@ -259,7 +253,7 @@ async fn blocking<T: Send + 'static>(
     job: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, Refused> {
     let broken = |why: String| {
-        refused(
+        Refused::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             format!("the log cannot be read: {why}"),
         )
@@ -290,7 +284,7 @@ fn of_pod<'a>(
     });
     if spec.is_some() && !has.any(|has| has.name == container) {
         let message = format!("container {container} not found in pod {}", view.key);
-        return Err(refused(StatusCode::NOT_FOUND, message));
+        return Err(Refused::new(StatusCode::NOT_FOUND, message));
     }
     let init = view.status.init_container_statuses.iter().flatten();
     let mains = view.status.container_statuses.iter().flatten();
@@ -317,7 +311,7 @@ fn chosen(
         let missing = || {
             let message =
                 format!("previous terminated container \"{container}\" in pod \"{pod}\" not found");
-            refused(StatusCode::NOT_FOUND, message)
+            Refused::new(StatusCode::NOT_FOUND, message)
         };
         return before.ok_or_else(missing);
     }
@@ -327,7 +321,7 @@ fn chosen(
         let reason = reason.unwrap_or_else(|| "no log yet".to_owned());
         let message =
             format!("container \"{container}\" in pod \"{pod}\" is waiting to start: {reason}");
-        refused(StatusCode::CONFLICT, message)
+        Refused::new(StatusCode::CONFLICT, message)
     };
     last.ok_or_else(missing)
 }

@@ -1,6 +1,12 @@
 //! Lets people in, and hears them out.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
@@ -8,7 +14,6 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::de::DeserializeOwned;
-use std::{path::Path, sync::Mutex, sync::PoisonError};
 use tokio::{
     net::UnixStream,
     sync::Semaphore,
@@ -18,7 +23,7 @@ use tokio::{
 
 pub(crate) use super::asked::Office;
 use super::{
-    answer::{Answer, problem, switched},
+    answer::{Answer, Refused, switched},
     socket::{Socket, SocketError},
     tunnel::{self, Half},
 };
@@ -124,7 +129,7 @@ async fn hear(mut request: Request<Incoming>, office: Arc<Office>, after: &After
             let wanted = request.headers().get(header::UPGRADE);
             if wanted.is_none_or(|wanted| wanted != tunnel::PROTOCOL) {
                 let message = format!("ask for an upgrade to {}", tunnel::PROTOCOL);
-                return problem(StatusCode::UPGRADE_REQUIRED, message);
+                return Refused::new(StatusCode::UPGRADE_REQUIRED, message).answer();
             }
             let asker = hyper::upgrade::on(&mut request);
             match body(request).await {
@@ -136,16 +141,17 @@ async fn hear(mut request: Request<Incoming>, office: Arc<Office>, after: &After
                 Err(refused) => Err(refused),
             }
         }
-        (method, path) => Err(problem(
+        (method, path) => Err(Refused::new(
             StatusCode::NOT_FOUND,
             format!("there is nothing to {method} at {path}"),
         )),
     };
-    outcome.unwrap_or_else(|refused| refused)
+    outcome.unwrap_or_else(Refused::answer)
 }
 
-async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Answer> {
-    let refused = |why: String| problem(StatusCode::BAD_REQUEST, format!("the request: {why}"));
+async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refused> {
+    let refused =
+        |why: String| Refused::new(StatusCode::BAD_REQUEST, format!("the request: {why}"));
     let reading = Limited::new(request.into_body(), BODY_BYTES).collect();
     let read = timeout(BODY_TIME, reading)
         .await
