@@ -173,3 +173,46 @@ async fn events_of_the_runtime_make_a_restart_quicker_than_the_poll() {
         assert!(took < Duration::from_millis(150), "{took:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn last_words_and_the_start_of_a_pod_are_the_same_after_a_restart_of_the_agent() {
+    let mut rig = Rig::started().await;
+    rig.write("job", &format!("restartPolicy: Never\n{}", work("exit=3")));
+    let mut loaded = rig.written("job");
+    loaded.since = Some(1_600_000_000);
+    rig.add("job", loaded);
+    let ended = async |rig: &Rig| rig.phase("job").await == "Failed";
+    rig.until("it ended", ended).await;
+    let known = |pod: agent::PodView| {
+        let all = pod.status.container_statuses.unwrap();
+        let end = all[0].state.clone().unwrap().terminated.unwrap();
+        (end.message, pod.status.start_time.unwrap().0.as_second())
+    };
+    let before = known(rig.pod("job").await.unwrap());
+    let words = "main said this, one of 1".to_owned();
+    assert_eq!(before, (Some(words), 1_600_000_000));
+    rig.kill().await;
+    rig.start().await;
+    rig.until("it is known again", ended).await;
+    assert_eq!(known(rig.pod("job").await.unwrap()), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_the_runtime_answers_is_told_from_the_first_time_on() {
+    let rig = Rig::started().await;
+    let told = |rig: &Rig| {
+        rig.events
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|e| *e == "RuntimeUp")
+            .count()
+    };
+    rig.until("it answers", async |rig: &Rig| told(rig) == 1)
+        .await;
+    rig.fake.go_down();
+    rig.pass(20).await;
+    rig.fake.come_up();
+    rig.until("it answers again", async |rig: &Rig| told(rig) == 2)
+        .await;
+}

@@ -240,4 +240,54 @@ mod tests {
         let why = together("", endpoint).err().unwrap();
         assert!(why.starts_with("containerRuntimeEndpoint of the"), "{why}");
     }
+
+    #[test]
+    fn logs_images_and_pages_follow_flag_and_file_too() {
+        let file = || Configuration {
+            upkeep: Besides {
+                log_size: Some(1),
+                images_high: Some(90),
+                images_least_age: Some(Duration::from_secs(1)),
+                health_port: Some(1),
+                pods_port: Some(2),
+                ..Besides::default()
+            },
+            ..Configuration::default()
+        };
+        let both = |words: &str| together(words, file()).ok().unwrap();
+        let settings = both("");
+        assert_eq!(
+            (settings.log_limits.bytes, settings.log_limits.files),
+            (1, 5)
+        );
+        assert_eq!(
+            (settings.image_limits.high, settings.image_limits.low),
+            (90, 80)
+        );
+        assert_eq!(settings.image_limits.least_age, Duration::from_secs(1));
+        assert_eq!((settings.pages.health, settings.pages.pods), (1, 2));
+        let settings = both(
+            "--container-log-max-size 1Ki --container-log-max-files 2 --image-gc-high-threshold 60 \
+             --image-gc-low-threshold 50 --minimum-image-ttl-duration 5s --healthz-port 0 --read-only-port 0 \
+             --healthz-bind-address ::1",
+        );
+        assert_eq!(
+            (settings.log_limits.bytes, settings.log_limits.files),
+            (1024, 2)
+        );
+        assert_eq!(
+            (settings.image_limits.high, settings.image_limits.low),
+            (60, 50)
+        );
+        assert_eq!(settings.image_limits.least_age, Duration::from_secs(5));
+        let nowhere = Addresses {
+            bind: "::1".parse().unwrap(),
+            health: 0,
+            pods: 0,
+        };
+        assert_eq!(settings.pages, nowhere);
+        let why = together("--image-gc-high-threshold 80", Configuration::default());
+        let why = why.err().unwrap();
+        assert!(why.contains("the second must be lower"), "{why}");
+    }
 }

@@ -235,3 +235,43 @@ fn a_file_that_others_can_write_to_is_not_obeyed() {
     let folder = load(home.path()).err().unwrap();
     assert!(matches!(folder, ConfigError::Read { .. }), "{folder}");
 }
+
+#[test]
+fn logs_images_and_pages_are_obeyed() {
+    let said = good(
+        "containerLogMaxSize: 5Mi
+containerLogMaxFiles: 3
+imageGCHighThresholdPercent: 90
+imageGCLowThresholdPercent: 70
+imageMinimumGCAge: 3m
+imageMaximumGCAge: 0s
+healthzBindAddress: 127.0.0.2
+healthzPort: 0
+readOnlyPort: 10255
+",
+    );
+    let expected = Besides {
+        log_size: Some(5 << 20),
+        log_files: Some(3),
+        images_high: Some(90),
+        images_low: Some(70),
+        images_least_age: Some(Duration::from_secs(180)),
+        images_most_idle: None,
+        bind: Some([127, 0, 0, 2].into()),
+        health_port: Some(0),
+        pods_port: Some(10255),
+    };
+    assert_eq!(said.upkeep, expected);
+    let mistakes = wrong(
+        "containerLogMaxSize: 5MB
+containerLogMaxFiles: 1
+imageGCHighThresholdPercent: 101
+healthzPort: '1'
+readOnlyPort: 65536
+healthzBindAddress: localhost
+",
+    );
+    let places: Vec<usize> = mistakes.iter().map(|mistake| mistake.0).collect();
+    assert_eq!(places, [3, 4, 5, 6, 7, 8]);
+    assert_eq!(mistakes[1].4, "write a number from 2 to 1000");
+}
