@@ -10,6 +10,7 @@ use image::Image;
 
 /// A program that is not Rust's, by its variable or where the build of the conformance tests puts
 /// it. None, with a word about it, where it was not built; a failure on CI.
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
 #[expect(
     clippy::disallowed_methods,
     reason = "tests ask where other programs are, and whether they run on CI"

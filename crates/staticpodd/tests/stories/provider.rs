@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, chown},
     path::{Path, PathBuf},
     process::Command,
+    slice,
 };
 
 use cri::Runtime as _;
@@ -196,7 +197,7 @@ fn the_provider_keeps_every_secret_readable_through_its_life_as_a_static_pod() {
     let broken = manifest(&two.pinned(), &host).replace("    args:", "   args:");
     node.put_text("bao-kms-provider.yaml", &broken);
     node.until("it is refused", |node| node.has("manifest.refused"));
-    assert_eq!(node.running(), [second.clone()]);
+    assert_eq!(node.running(), slice::from_ref(&second));
 
     // An upgrade, by its digest.
     put(&node, &two.pinned());

@@ -5,16 +5,12 @@ use std::{
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
-    time::Duration,
 };
 
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
 };
-
-/// Longer than any client waits.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// What it answers with.
 #[derive(Clone)]
@@ -115,7 +111,11 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>, script: &Mutex<Script>) {
         script.answer.clone()
     };
     let text = match answer {
-        Answer::Silence => return thread::sleep(SILENCE),
+        Answer::Silence => {
+            // Until the client loses its patience.
+            let _ = stream.read(&mut byte);
+            return;
+        }
         Answer::Raw(text) => text,
         Answer::Document(body) => {
             let tag = format!("\"{}\"", tag(&body));

@@ -1,6 +1,6 @@
 //! A web server's pod that comes from a URL.
 
-use std::fs;
+use std::{fs, slice};
 
 use pod_rig::{Builder, Node, Watch, can_run, pod};
 use serde_json::{Value, json};
@@ -123,7 +123,7 @@ fn a_pod_from_a_url_lives_through_everything_but_an_explicit_end() {
     node.until("it is told", |node| {
         node.said("source.unreadable", "answered 503")
     });
-    assert_eq!(node.running(), [second.clone()]);
+    assert_eq!(node.running(), slice::from_ref(&second));
     node.rig().kill_task(&second.id).unwrap();
     node.until("it is restarted", |node| {
         node.runs("web", "main")
