@@ -94,6 +94,11 @@ fn the_budget_holds_in_every_window_of_time() {
     let mut memory = memory();
     let granted: Vec<u64> = (0..300).filter(|s| memory.take_refresh(at(*s))).collect();
     assert_eq!(granted.len(), 300 / 30 * REFRESHES);
+    assert_eq!(
+        granted[REFRESHES],
+        WINDOW.as_secs(),
+        "as soon as it is over"
+    );
     for pair in granted.windows(REFRESHES + 1) {
         assert!(pair[REFRESHES] - pair[0] >= WINDOW.as_secs(), "{pair:?}");
     }
@@ -117,6 +122,8 @@ fn refusals_end_after_a_window_and_never_outgrow_their_bound() {
     assert_eq!((refused, order), (REFUSED_MAX, REFUSED_MAX));
     memory.refuse(&key_id, at(100));
     assert_eq!(memory.sizes().1, 1, "what is over is forgotten");
+    memory.refuse(&snapshot(8).key_id, at(100) + WINDOW);
+    assert_eq!(memory.sizes().1, 1, "and so is what is over just now");
 }
 
 #[test]
@@ -136,4 +143,6 @@ fn of_a_key_with_very_many_versions_the_newest_are_kept() {
     assert_eq!(memory.sizes().0, DERIVED_MAX);
     assert!(memory.has_seen(&snapshot(last).key_id));
     assert!(!memory.has_seen(&snapshot(10).key_id));
+    assert_eq!(memory.add(&metadata(&[5]), at(1)), 0, "there is no room");
+    assert_eq!(memory.sizes().0, DERIVED_MAX);
 }

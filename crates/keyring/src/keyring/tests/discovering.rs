@@ -262,3 +262,17 @@ async fn what_a_probe_no_longer_derives_is_dropped() {
     );
     assert_eq!(refreshes(&rig), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_second_sighting_at_the_very_deadline_is_not_waited_for() {
+    let told = Err(Error::KeyVersionRemoved);
+    for (left, answer, asked) in [(2000, told, 1), (2001, Ok(b"old".to_vec()), 2)] {
+        let rig = rig();
+        rig.transit.script().metadata = Ok(metadata(&[2, 3]));
+        let began = Instant::now();
+        let by = began + Duration::from_millis(left);
+        assert_eq!(rig.decrypt_by(request(2, b"old"), by).await, answer);
+        assert_eq!(refreshes(&rig), asked);
+        assert_eq!(began.elapsed().is_zero(), asked == 1, "at once, or waited");
+    }
+}
