@@ -1,12 +1,15 @@
 # One entry point for every chore, the same at home and in CI.
 #
 #   make demo    install what is missing, build, show the main job end to end
+#   make demo-pods  static pods without a kubelet, as a story: things are killed, upgraded, cut off
 #   make build   the programs alone, for development, into target/debug
 #   make test    install what is missing, build, run all tests
 #   make lint    formatting, clippy, cargo deny, documentation, generated files
 #   make bench   what a call costs, next to an empty handler and a bare client, one table: DOC=file
+#   make bench-pods  what staticpodd costs: its share of a start, idleness, growth, one table: DOC=file
 #   make cost    instructions of the hot paths next to the recorded ones; RECORD=1 records
 #   make faults  every fault of the backend, as the table of docs/reliability.md: DOC=file
+#   make pod-faults  every fault of a node with staticpodd, as the table of docs/staticpodd-reliability.md: DOC=file
 #   make soak    two providers and an OpenBao on a hostile day: TIME=10m, SEED=n, DOC=file
 #   make nightly what takes too long for every change: many more random cases, an hour of soak
 #   make clean   remove all that was built
@@ -32,7 +35,7 @@ else
 unexport BUILD_COMMIT
 endif
 
-.PHONY: help setup setup-build build conformance-build demo test test-rust test-conformance lint bench cost soak faults nightly clean
+.PHONY: help setup setup-build build conformance-build demo demo-pods test test-rust test-conformance lint bench bench-pods cost soak faults pod-faults nightly clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -52,6 +55,10 @@ conformance-build: setup-build
 
 demo: build conformance-build
 	@$(BIN)/demo
+
+demo-pods: setup
+	@scripts/step.sh "building staticpodd, bao-kms-provider, bao-dev and the demo" cargo build --locked --package demo-pods --package fake-cri --package staticpodd --package provider --package bao-dev --bins
+	@$(RUST_BIN)/demo-pods
 
 test: test-rust test-conformance cost
 
@@ -76,11 +83,17 @@ cost: setup
 bench: setup-build
 	@scripts/bench.sh $(if $(DOC),--document $(DOC))
 
+bench-pods: setup
+	@scripts/bench-pods.sh $(if $(DOC),--document $(DOC))
+
 soak: setup
 	@scripts/soak.sh --time $(or $(TIME),10m) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE)) $(if $(DOC),--doc $(DOC))
 
 faults: setup
 	@scripts/faults.sh $(if $(DOC),--doc $(DOC))
+
+pod-faults: setup
+	@scripts/pod-faults.sh $(if $(DOC),--doc $(DOC))
 
 nightly: test
 	PROPTEST_CASES=20000 cargo test --locked --workspace --release

@@ -83,6 +83,7 @@ impl Agent {
             format!("--pod-logs-dir={}", text(&home.join("log/pods"))),
             "--hostname-override=bench".to_owned(),
             format!("--container-runtime-endpoint={endpoint}"),
+            format!("--socket={}", text(&home.join("run/agent.sock"))),
         ];
         arguments.extend(own.map(Into::into));
         let process = Process::start(Path::new(command.get_program()), arguments, &log)?;
