@@ -23,7 +23,7 @@ use crate::mounts::unmount_below;
 
 /// For anything to happen, on a machine that does other things besides.
 pub const PATIENCE: Duration = Duration::from_secs(90);
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(50);
 const CGROUPS: &str = "/sys/fs/cgroup";
 pub(crate) const CLASSES: [&str; 3] = ["kubepods", "kubepods/besteffort", "kubepods/burstable"];
 

@@ -18,9 +18,9 @@ use fake_cri::containerd::Rig;
 
 use crate::sight::{Instance, instances};
 
-const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(25);
 
-/// Looks at the lists of a runtime without a pause, from its making to [`Watch::end`].
+/// Looks at the lists of a runtime again and again, from its making to [`Watch::end`].
 pub struct Watch {
     stop: Arc<AtomicBool>,
     looking: Option<JoinHandle<Seen>>,
