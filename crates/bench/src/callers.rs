@@ -155,6 +155,19 @@ impl Caller for Bare {
     }
 }
 
+/// One who calls a plugin, and then the backend itself: the two floors, one after the other.
+pub(crate) struct InARow {
+    pub(crate) plugin: Plugin,
+    pub(crate) bare: Bare,
+}
+
+impl Caller for InARow {
+    async fn call(&mut self) -> Result<(), Problem> {
+        self.plugin.call().await?;
+        self.bare.call().await
+    }
+}
+
 /// The body with which the provider would have a new seed encrypted.
 pub(crate) fn encrypt_body(associated_data: &str) -> Bytes {
     let plaintext = STANDARD.encode(&encrypt_request().plaintext);

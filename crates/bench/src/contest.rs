@@ -10,7 +10,7 @@ use stage::process;
 
 use crate::{
     backend::Backend,
-    callers::{Bare, Call, Client, Plugin, decrypt_body, encrypt_body},
+    callers::{Bare, Call, Client, InARow, Plugin, decrypt_body, encrypt_body},
     line::Problem,
     load::{self, Slice},
     relay::Relay,
@@ -52,7 +52,11 @@ pub(crate) struct Plan<'a> {
 enum Callers {
     Plugin(Vec<Plugin>),
     Bare(Vec<Bare>),
+    InARow(Vec<InARow>),
 }
+
+/// What bare clients send, ready.
+type Bodies = Arc<Vec<Bytes>>;
 
 /// Whose CPU counts.
 #[derive(Clone, Copy)]
@@ -105,21 +109,30 @@ async fn contestants<'a>(
     };
     let aad = &cast.associated_data;
     let encrypt = cast.sealed.iter().map(|_| encrypt_body(aad)).collect();
+    let encrypt: Bodies = Arc::new(encrypt);
     let decrypt = cast.sealed.iter().map(|it| decrypt_body(it, aad)).collect();
+    let decrypt: Bodies = Arc::new(decrypt);
     let floor = Whose::Process(cast.stage.floor.id());
     let relay = Whose::Process(cast.relay.process.id());
     let provider = Whose::Process(cast.stage.provider.id());
-    let mut all = vec![
-        plugin(
-            Kind::EmptyHandler,
-            &cast.floor,
-            &Call::Status,
-            concurrency,
+    let empty = |kind| plugin(kind, &cast.floor, &Call::Status, concurrency, floor);
+    let mut all = vec![empty(Kind::EmptyHandler)];
+    for (alone, in_a_row, operation, bodies) in [
+        (Kind::BareEncrypt, Kind::FloorsEncrypt, "encrypt", &encrypt),
+        (Kind::BareDecrypt, Kind::FloorsDecrypt, "decrypt", &decrypt),
+    ] {
+        let callers = bare(cast, operation, bodies, concurrency).await?;
+        all.push(contestant(alone, Callers::Bare(callers), Whose::Ours));
+        let handlers = Plugin::several(&cast.floor, &Call::Status, concurrency);
+        let callers = bare(cast, operation, bodies, concurrency).await?;
+        let pairs = handlers.into_iter().zip(callers);
+        let pairs = pairs.map(|(plugin, bare)| InARow { plugin, bare });
+        all.push(contestant(
+            in_a_row,
+            Callers::InARow(pairs.collect()),
             floor,
-        ),
-        bare(Kind::BareEncrypt, cast, "encrypt", encrypt, concurrency).await?,
-        bare(Kind::BareDecrypt, cast, "decrypt", decrypt, concurrency).await?,
-    ];
+        ));
+    }
     let relayed = [
         (Kind::RelayEncrypt, Call::Encrypt),
         (
@@ -139,6 +152,7 @@ async fn contestants<'a>(
         ),
         (Kind::DecryptEqual, equal(&cast.sealed)),
     ];
+    all.push(empty(Kind::EmptyHandlerAgain));
     for (kind, call) in ours {
         all.push(Contestant {
             metrics: Some(&cast.stage.metrics),
@@ -171,9 +185,25 @@ fn plugin<'a>(
     concurrency: usize,
     whose: Whose,
 ) -> Contestant<'a> {
+    let callers = Plugin::several(client, call, concurrency);
+    contestant(kind, Callers::Plugin(callers), whose)
+}
+
+async fn bare(
+    cast: &Cast<'_>,
+    operation: &str,
+    bodies: &Bodies,
+    concurrency: usize,
+) -> Result<Vec<Bare>, Problem> {
+    let path = cast.backend.path(operation);
+    let lines = cast.backend.lines(concurrency).await?;
+    Ok(Bare::several(lines, &path, bodies))
+}
+
+fn contestant<'a>(kind: Kind, callers: Callers, whose: Whose) -> Contestant<'a> {
     Contestant {
         kind,
-        callers: Callers::Plugin(Plugin::several(client, call, concurrency)),
+        callers,
         whose,
         metrics: None,
         slices: Vec::new(),
@@ -181,30 +211,12 @@ fn plugin<'a>(
     }
 }
 
-async fn bare<'a>(
-    kind: Kind,
-    cast: &Cast<'_>,
-    operation: &str,
-    bodies: Vec<Bytes>,
-    concurrency: usize,
-) -> Result<Contestant<'a>, Problem> {
-    let path = cast.backend.path(operation);
-    let lines = cast.backend.lines(concurrency).await?;
-    Ok(Contestant {
-        kind,
-        callers: Callers::Bare(Bare::several(lines, &path, &Arc::new(bodies))),
-        whose: Whose::Ours,
-        metrics: None,
-        slices: Vec::new(),
-        used: Used::default(),
-    })
-}
-
 impl Contestant<'_> {
     async fn run(&mut self, length: Duration) -> Result<Slice, Problem> {
         match &mut self.callers {
             Callers::Plugin(callers) => load::run(callers, length).await,
             Callers::Bare(callers) => load::run(callers, length).await,
+            Callers::InARow(callers) => load::run(callers, length).await,
         }
         .map_err(|problem| format!("{}: {problem}", self.kind.name()).into())
     }

@@ -78,7 +78,9 @@ impl Report {
         let mut provider = vec![titles(&["provider", "value"])];
         let figures = self.provider.iter();
         provider.extend(figures.map(|(name, value)| vec![(*name).to_owned(), figure(*value)]));
-        let mut goals = vec![titles(&["goal", "limit", "value", "relay", "verdict"])];
+        let mut goals = vec![titles(&[
+            "goal", "limit", "value", "floors", "relay", "verdict",
+        ])];
         goals.extend(self.goals.iter().map(|goal| {
             let ratio = |value: Option<f64>| value.map_or_else(none, |it| format!("{it:.2}"));
             let sign = if goal.at_least { "at least" } else { "at most" };
@@ -86,6 +88,7 @@ impl Report {
                 goal.what.clone(),
                 format!("{sign} {}", goal.limit),
                 ratio(goal.value),
+                ratio(goal.floors),
                 ratio(goal.relay),
                 goal.verdict().to_owned(),
             ]

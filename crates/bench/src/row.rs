@@ -10,8 +10,11 @@ use crate::load::Slice;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     EmptyHandler,
+    EmptyHandlerAgain,
     BareEncrypt,
     BareDecrypt,
+    FloorsEncrypt,
+    FloorsDecrypt,
     RelayEncrypt,
     RelayDecrypt,
     Status,
@@ -28,8 +31,11 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::EmptyHandler => "empty handler",
+            Self::EmptyHandlerAgain => "empty handler, again",
             Self::BareEncrypt => "bare client, encrypt",
             Self::BareDecrypt => "bare client, decrypt",
+            Self::FloorsEncrypt => "both in a row, encrypt",
+            Self::FloorsDecrypt => "both in a row, decrypt",
             Self::RelayEncrypt => "relay, encrypt",
             Self::RelayDecrypt => "relay, decrypt",
             Self::Status => "Status",
