@@ -146,6 +146,13 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_that_started_at_that_very_time_did_not_start_after_it() {
+        let kind = started(s(300));
+        assert!(kind.started_after(s(99)));
+        assert!(!kind.started_after(s(100)));
+    }
+
+    #[test]
     fn the_breaker_holds_back_rounds_and_no_wishes_no_doubts_and_no_start() {
         let mut kind = started(s(2));
         (0..3).for_each(|_| kind.breaker.failed(s(100)));

@@ -311,7 +311,7 @@ impl Probes {
         self.end_bootstrap();
     }
 
-    fn promoted(&mut self, version: u64, tried: Duration, now: Now) {
+    pub(super) fn promoted(&mut self, version: u64, tried: Duration, now: Now) {
         self.machine.promoted(version);
         self.health.metadata_doubted(self.machine.findings());
         // The trial was a deep probe of what is the write key now. One that a slow disk has made
@@ -322,5 +322,42 @@ impl Probes {
             self.deep.breaker.succeeded();
         }
         self.deep.hurry(now.mono, Duration::ZERO);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Now {
+        Now {
+            wall: 1_700_000_000,
+            mono: Duration::from_secs(seconds),
+        }
+    }
+
+    #[test]
+    fn a_refused_write_is_forgotten_only_when_nobody_wanted_it_for_longer_than_the_patience() {
+        let patience = Duration::from_secs(60);
+        let mut disk = Disk::found(false, Duration::from_secs(30), at(0));
+        disk.failed("no space left on device", at(100));
+        disk.nothing_to_write(at(160).mono, patience);
+        assert!(disk.state_lags());
+        disk.nothing_to_write(at(161).mono, patience);
+        assert!(!disk.state_lags());
+    }
+
+    #[test]
+    fn a_write_is_slow_from_its_tenth_second_on() {
+        let mut disk = Disk::found(false, Duration::from_secs(30), at(0));
+        disk.begin(false, at(100));
+        disk.watch(at(109).mono);
+        assert_eq!(disk.trouble(), None);
+        disk.watch(at(110).mono);
+        assert_eq!(
+            disk.trouble().map(|trouble| trouble.word),
+            Some("write_slow")
+        );
+        assert!(disk.state_lags());
     }
 }

@@ -348,6 +348,20 @@ async fn what_the_start_found_is_shown_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_trial_speaks_for_the_write_key_while_it_is_no_older_than_a_probe_may_be() {
+    for (age, speaks) in [(30, true), (31, false)] {
+        let mut world = World::new(Some(first()));
+        let mut probes = world.probes(settings());
+        let mut now = world.clock.now();
+        let tried = now.mono;
+        now.mono += Duration::from_secs(age);
+        probes.promoted(1, tried, now);
+        let silent = probes.verdict().reasons.contains(&"deep_not_probed");
+        assert_eq!(silent, !speaks, "{age} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_waits_for_the_write_that_has_begun() {
     let mut world = World::healthy().await;
     let disk = Arc::clone(&world.disk);
