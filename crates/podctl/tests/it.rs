@@ -1,10 +1,6 @@
 //! What people see of an agent, against what they should see.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test ends by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test ends by panicking")]
 
 use std::{fs, path::Path};
 

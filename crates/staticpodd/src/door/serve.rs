@@ -76,10 +76,14 @@ impl Door {
 fn admit(stream: &UnixStream) -> Result<(), Option<u32>> {
     let own = rustix::process::geteuid().as_raw();
     let user = stream.peer_cred().map_err(|_: io::Error| None)?.uid();
-    match user == 0 || user == own {
+    match is_welcome(user, own) {
         true => Ok(()),
         false => Err(Some(user)),
     }
+}
+
+fn is_welcome(user: u32, own: u32) -> bool {
+    user == 0 || user == own
 }
 
 /// What a connection becomes after it was one of HTTP.
@@ -158,4 +162,24 @@ async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refu
         .map_err(|_| refused("it did not come in time".to_owned()))?;
     let text: Bytes = read.map_err(|error| refused(error.to_string()))?.to_bytes();
     serde_json::from_slice(&text).map_err(|error| refused(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_root_and_the_agents_user_are_heard() {
+        for (user, own, expected) in [
+            (0, 0, true),
+            (0, 7, true),
+            (7, 7, true),
+            (7, 0, false),
+            (8, 7, false),
+        ] {
+            assert_eq!(is_welcome(user, own), expected, "{user} {own}");
+        }
+        let (_near, far) = UnixStream::pair().unwrap();
+        assert_eq!(admit(&far), Ok(()), "this process");
+    }
 }

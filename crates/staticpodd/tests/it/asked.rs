@@ -165,6 +165,7 @@ fn runs_commands(node: &Node) {
     let run = ask_with(node, &script, &long);
     assert_eq!((run.code, &*run.err), (0, ""));
     assert_eq!(run.out.trim_end(), long.trim_end());
+    in_a_terminal(node);
     let run = ask(node, &["exec", "low", "--", "/nothing"]);
     assert_ne!(run.code, 0);
     assert!(run.err.contains("/nothing"), "{}", run.err);
@@ -172,6 +173,34 @@ fn runs_commands(node: &Node) {
     assert_eq!(run.code, 1);
     let expected = "container other not found in pod low-n1, which has: main";
     assert!(run.err.contains(expected), "{}", run.err);
+}
+
+/// A command with a terminal ends its lines as terminals want it, and has one output.
+fn in_a_terminal(node: &Node) {
+    let words = [
+        "exec",
+        "-it",
+        "low",
+        "--",
+        "/workload",
+        "out=here",
+        "err=there",
+        "exit=5",
+    ];
+    let command = command(node, &words);
+    let words = [command.get_program()]
+        .into_iter()
+        .chain(command.get_args());
+    let words: Vec<&str> = words.map(|word| word.to_str().unwrap()).collect();
+    let mut script = Command::new("script");
+    let _ = script.args(["-qec", &words.join(" "), "/dev/null"]);
+    let typed = script.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&typed.stdout).into_owned();
+    assert_eq!(typed.status.code(), Some(5), "{said}");
+    assert!(
+        said.contains("here\r\n") && said.contains("there\r\n"),
+        "{said:?}"
+    );
 }
 
 fn follows_a_log_over_a_restart(node: &Node, id: &str) {
