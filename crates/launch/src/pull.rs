@@ -1,17 +1,8 @@
-//! Whether an image must be fetched before a container starts.
+//! What a runtime is asked for when an image is fetched.
 
 use pod::{api, image::Reference};
 
 use crate::reason::Reason;
-
-/// What to do about an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pull {
-    /// It is here.
-    Use,
-    /// Ask the runtime for it.
-    Fetch,
-}
 
 /// What the runtime is asked for: with a tag of `latest` where neither tag nor digest is written.
 ///
@@ -30,51 +21,11 @@ pub fn reference(container: &api::Container) -> Result<String, Reason> {
         })
 }
 
-/// Decided anew at every start of a container. `Always` fetches what is here, too: a tag may name
-/// another image now.
-///
-/// # Errors
-///
-/// The image is not here and must not be fetched.
-pub fn decide(container: &api::Container, present: bool) -> Result<Pull, Reason> {
-    match (container.image_pull_policy.as_deref(), present) {
-        (Some("Always"), _) => Ok(Pull::Fetch),
-        (_, true) => Ok(Pull::Use),
-        (Some("Never"), false) => Err(Reason::Absent {
-            container: container.name.clone(),
-            image: container.image.clone().unwrap_or_default(),
-        }),
-        (_, false) => Ok(Pull::Fetch),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fixtures::{container, pod};
     use serde_json::json;
-
-    #[test]
-    fn the_policy_and_what_is_here_decide() {
-        for (policy, present, expected) in [
-            ("Always", true, Some(Pull::Fetch)),
-            ("Always", false, Some(Pull::Fetch)),
-            ("IfNotPresent", true, Some(Pull::Use)),
-            ("IfNotPresent", false, Some(Pull::Fetch)),
-            ("Never", true, Some(Pull::Use)),
-            ("Never", false, None),
-        ] {
-            let container = api::Container {
-                name: "main".into(),
-                image: Some("web:1".into()),
-                image_pull_policy: Some(policy.into()),
-                ..api::Container::default()
-            };
-            let decided = decide(&container, present);
-            assert_eq!(decided.clone().ok(), expected, "{policy} {present}");
-            assert!(decided.is_ok() || decided.unwrap_err().code() == "ErrImageNeverPull");
-        }
-    }
 
     #[test]
     fn a_name_alone_means_latest_and_what_is_no_name_is_refused() {

@@ -97,17 +97,6 @@ pub enum Reason {
         #[source]
         source: ImageError,
     },
-    /// `imagePullPolicy: Never`.
-    #[error(
-        "the image {image} of container {container} is not on this node, and its pull policy is \
-         Never: import it, or change the policy"
-    )]
-    Absent {
-        /// Of the manifest.
-        container: String,
-        /// As in the manifest.
-        image: String,
-    },
 }
 
 impl Reason {
@@ -128,7 +117,6 @@ impl Reason {
             | Self::Environment { .. }
             | Self::Mount { .. } => "CreateContainerConfigError",
             Self::Image { .. } => "InvalidImageName",
-            Self::Absent { .. } => "ErrImageNeverPull",
         }
     }
 }

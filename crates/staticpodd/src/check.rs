@@ -6,6 +6,7 @@ use pod::{
     Item, Manifest, Node, PodKey, Report, Warning,
     advice::{self, Found},
     api,
+    fields::Verdict,
 };
 use yaml::{
     fault::{Fault, Show},
@@ -131,7 +132,7 @@ impl Checker {
             Ok(manifest) => self.manifest(manifest, into),
             Err(faults) => {
                 let faults = faults.iter();
-                into.extend(faults.map(|fault| found(Level::Error, rules::INVALID, fault)));
+                into.extend(faults.map(|fault| found(Level::Error, broken(fault), fault)));
             }
         }
         if let Some(duplicate) = self.duplicate(name, item) {
@@ -215,6 +216,15 @@ fn found(level: Level, rule: &'static str, fault: &Fault) -> Finding {
         level,
         rule,
         fault: fault.clone(),
+    }
+}
+
+/// The rule that a faulty manifest breaks.
+fn broken(fault: &Fault) -> &'static str {
+    match pod::fields::verdict(&fault.field) {
+        Some(Verdict::Reference) => rules::REFERENCE,
+        Some(Verdict::Refused) => rules::UNSUPPORTED,
+        Some(Verdict::Supported | Verdict::Ignored) | None => rules::INVALID,
     }
 }
 

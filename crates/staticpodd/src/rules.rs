@@ -33,6 +33,10 @@ const fn warning(name: &'static str, about: &'static str) -> Rule {
 pub(crate) const DOCUMENT: &str = "document";
 /// The Pod cannot run as it is written.
 pub(crate) const INVALID: &str = "invalid-pod";
+/// The Pod names what only an API server has.
+pub(crate) const REFERENCE: &str = "api-reference";
+/// The Pod asks for what static pods do not have.
+pub(crate) const UNSUPPORTED: &str = "unsupported-field";
 /// Two manifests, one pod.
 pub(crate) const DUPLICATE: &str = "duplicate-pod";
 /// No name on this node.
@@ -54,7 +58,15 @@ pub(crate) const ALL: &[Rule] = &[
     ),
     error(
         INVALID,
-        "The pod has an unknown field, breaks a rule of the Kubernetes API, refers to an object of an API server, or asks for what static pods cannot have.",
+        "The pod has an unknown field, or breaks a rule of the Kubernetes API.",
+    ),
+    error(
+        REFERENCE,
+        "The pod refers to an object of an API server, such as a Secret.",
+    ),
+    error(
+        UNSUPPORTED,
+        "The pod sets a field that static pods cannot have.",
     ),
     error(
         DUPLICATE,

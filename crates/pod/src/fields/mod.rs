@@ -11,6 +11,8 @@ mod pods;
 mod security;
 mod volumes;
 
+use crate::shape::{Kind, POD};
+
 pub use document::document;
 pub use row::{Object, Row, Verdict};
 
@@ -69,6 +71,43 @@ pub fn rows(object: &str) -> Option<&'static [Row]> {
         .iter()
         .find(|known| known.name == object)
         .map(|known| known.rows)
+}
+
+/// What happens to the field at a path such as `spec.volumes[0].secret`, or to one that it is in;
+/// nothing where there is no such field.
+#[must_use]
+pub fn verdict(path: &str) -> Option<Verdict> {
+    let mut depth = 0_usize;
+    let plain: String = path
+        .chars()
+        .filter(|letter| match letter {
+            '[' => {
+                depth += 1;
+                false
+            }
+            ']' => {
+                depth = depth.saturating_sub(1);
+                false
+            }
+            _ => depth == 0,
+        })
+        .collect();
+    let plain = plain.strip_prefix("items.").unwrap_or(&plain);
+    let mut object = Some(&POD);
+    let mut verdict = None;
+    for field in plain.split('.') {
+        // Keys of a mapping are free.
+        let Some(here) = object else {
+            break;
+        };
+        let row = rows(here.name)?.iter().find(|row| row.field == field)?;
+        verdict = Some(row.verdict);
+        if row.verdict != Verdict::Supported {
+            break;
+        }
+        object = here.field(field).and_then(Kind::object);
+    }
+    verdict
 }
 
 #[cfg(test)]

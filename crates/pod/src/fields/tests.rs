@@ -48,6 +48,32 @@ fn every_field_of_a_pod_has_a_row_and_every_row_a_field() {
 }
 
 #[test]
+fn the_verdict_on_a_path_is_that_on_the_first_field_that_is_not_supported() {
+    use Verdict::{Ignored, Reference, Refused, Supported};
+    for (path, expected) in [
+        ("spec.containers[0].image", Some(Supported)),
+        ("spec.volumes[1].secret", Some(Reference)),
+        (
+            "items[3].spec.volumes[1].secret.secretName",
+            Some(Reference),
+        ),
+        (
+            "spec.initContainers[0].env[2].valueFrom.configMapKeyRef",
+            Some(Reference),
+        ),
+        ("spec.ephemeralContainers", Some(Refused)),
+        ("spec.affinity.nodeAffinity", Some(Ignored)),
+        ("metadata.annotations[a.b/c]", Some(Supported)),
+        ("metadata.labels.app", Some(Supported)),
+        ("spec.containers[0].comand", None),
+        ("", None),
+        ("items", None),
+    ] {
+        assert_eq!(super::verdict(path), expected, "{path}");
+    }
+}
+
+#[test]
 fn what_is_refused_or_ignored_says_why_unless_it_is_plainly_a_reference() {
     for object in OBJECTS {
         for row in object.rows {
