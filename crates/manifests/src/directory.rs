@@ -60,7 +60,7 @@ pub struct Timing {
 impl Default for Timing {
     fn default() -> Self {
         Self {
-            settle: Duration::from_millis(20),
+            settle: Duration::from_millis(10),
             debounce: Duration::from_millis(150),
             rescan: Duration::from_secs(20),
             retry: Duration::from_secs(1),

@@ -40,7 +40,7 @@ fn a_file_that_was_closed_or_renamed_into_place_is_believed_at_the_first_look() 
     let mut bench = Bench::new();
     bench.pass(ms(500));
     bench.rename_in("a.yaml", &pod("a", "1"));
-    bench.pass(ms(19));
+    bench.pass(ms(9));
     assert_eq!(bench.in_force(), "");
     bench.pass(ms(2));
     assert_eq!(bench.in_force(), "d/a 1");
