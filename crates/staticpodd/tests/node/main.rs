@@ -9,6 +9,8 @@
 
 use std::path::Path;
 
+use pod_rig::Builder;
+
 mod e2e_node;
 mod faults;
 mod network;
@@ -16,4 +18,9 @@ mod network;
 /// The program under test.
 fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_staticpodd"))
+}
+
+/// Without pages: the nodes on one containerd share its ports.
+fn quiet(builder: Builder) -> Builder {
+    builder.flag("--healthz-port").flag("0")
 }

@@ -8,11 +8,12 @@ mod standalone_test;
 mod static_pod_test;
 mod unknown_pods_test;
 
-use pod_rig::{Node, can_run, shared};
+use pod_rig::{Builder, Node, can_run, shared};
 
 /// A node on the shared containerd, with an agent.
 fn node(name: &str) -> Option<Node> {
-    let mut node = can_run().then(|| Node::on(&shared(), crate::program(), name))?;
+    let make = || crate::quiet(Builder::new(crate::program()).on(&shared()).name(name));
+    let mut node = can_run().then(make)?.build();
     node.start();
     Some(node)
 }

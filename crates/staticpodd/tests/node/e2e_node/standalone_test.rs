@@ -1,6 +1,6 @@
 //! `Standalone`: a node without an API server.
 
-use pod_rig::{Node, pod};
+use pod_rig::{Builder, Node, can_run, pod, shared};
 use serde_json::{Value, json};
 
 use super::{node, static_pod_test::until_ready};
@@ -14,6 +14,28 @@ fn serving(port: u16, text: &str) -> Value {
     let mut web = pod("web", &[&format!("serve=127.0.0.1:{port}={text}"), "hang"]);
     web["spec"]["containers"][0]["ports"] = json!([{"containerPort": port, "hostPort": port}]);
     web
+}
+
+/// "the pod should be running", and seen on the read-only port
+#[test]
+fn the_pod_should_be_running() {
+    if !can_run() {
+        return;
+    }
+    let builder = Builder::new(crate::program()).on(&shared()).name("seen");
+    let builder = ["--healthz-port", "0", "--read-only-port", "8200"]
+        .into_iter()
+        .fold(builder, Builder::flag);
+    let mut node = builder.build();
+    node.start();
+    node.put("web", &pod("web", &["hang"]));
+    node.until("it is seen to run", |node| {
+        let answer = node.get("127.0.0.1:8200", "/pods");
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body);
+        let list: Value = serde_json::from_str(body.unwrap_or_default()).unwrap_or_default();
+        let seen = &list["items"][0];
+        seen["metadata"]["name"] == "web-seen" && seen["status"]["phase"] == "Running"
+    });
 }
 
 /// "after restart the pod should be running and kubelet does not panic"
@@ -30,7 +52,7 @@ fn after_restart_the_pod_should_be_running_and_kubelet_does_not_panic() {
     let before = node.until_runs("web", "main");
     until_ready(&node, "web");
     node.stop();
-    assert_eq!(node.running(), [before.clone()]);
+    assert_eq!(node.running(), std::slice::from_ref(&before));
     node.start();
     until_ready(&node, "web");
     assert_eq!(node.running(), [before]);

@@ -51,7 +51,7 @@ impl Case {
     /// How to make a node of this row's name on the containerd that rows share.
     pub(super) fn builder(&self) -> Builder {
         let name = self.id.to_lowercase();
-        Builder::new(crate::program()).on(&self.rig).name(&name)
+        crate::quiet(Builder::new(crate::program()).on(&self.rig).name(&name))
     }
 
     /// A node with an agent that has read its directory.

@@ -29,7 +29,7 @@ fn two_hundred_edits(case: &mut Case) {
                 &format!("p{number}"),
                 &pod(&format!("p{number}"), &[&version, "hang"]),
             );
-            thread::sleep(Duration::from_millis(10));
+            thread::sleep(Duration::from_millis(3));
         }
     }
     case.ends();

@@ -40,7 +40,6 @@ fn rows() -> Vec<Row> {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the table is what this test is for")]
 fn in_every_fault_the_pods_do_what_the_table_says() {
     if !can_run() {
         return;

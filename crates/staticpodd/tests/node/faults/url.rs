@@ -114,7 +114,7 @@ fn started(case: &Case) -> (Node, Server, Vec<Instance>) {
     (node, server, vec![web])
 }
 
-fn endure(case: &mut Case, answer: Answer, words: &str) {
+fn endure(case: &mut Case, answer: &Answer, words: &str) {
     let (mut node, server, before) = started(case);
     server.says(answer.clone());
     case.sees(&node, "source.unreadable", words);
@@ -133,20 +133,20 @@ fn endure(case: &mut Case, answer: Answer, words: &str) {
 }
 
 fn silent(case: &mut Case) {
-    endure(case, Answer::Silence, "10 s");
+    endure(case, &Answer::Silence, "10 s");
 }
 
 fn failing(case: &mut Case) {
     endure(
         case,
-        Answer::Text("503 Service Unavailable", String::new()),
+        &Answer::Text("503 Service Unavailable", String::new()),
         "503",
     );
 }
 
 fn page(case: &mut Case) {
     let text = "<!DOCTYPE html><html><body>Please log in</body></html>".to_owned();
-    endure(case, Answer::Text("200 OK", text), "");
+    endure(case, &Answer::Text("200 OK", text), "");
 }
 
 fn half(case: &mut Case) {
@@ -154,25 +154,25 @@ fn half(case: &mut Case) {
         return;
     };
     let half = text.get(..text.len() / 2).unwrap().to_owned();
-    endure(case, Answer::Text(status, half), "");
+    endure(case, &Answer::Text(status, half), "");
 }
 
 fn lies(case: &mut Case) {
     let mut lie = pod("web", &["hang"]);
     lie["spec"]["containers"][0]["image"] = json!(null);
-    endure(case, list(&[lie]), "image");
+    endure(case, &list(&[lie]), "image");
 }
 
 fn huge(case: &mut Case) {
     endure(
         case,
-        Answer::Text("200 OK", " ".repeat(11 << 20)),
+        &Answer::Text("200 OK", " ".repeat(11 << 20)),
         "more than 10 MiB",
     );
 }
 
 fn empty(case: &mut Case) {
-    endure(case, Answer::Text("200 OK", String::new()), "");
+    endure(case, &Answer::Text("200 OK", String::new()), "");
 }
 
 fn emptied(case: &mut Case) {
