@@ -69,6 +69,9 @@ const RUNTIME_RETRY: Duration = Duration::from_secs(1);
 const DOOR_RETRY: Duration = Duration::from_secs(5);
 /// How long something that hangs in the kernel may hold up the end of the process.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a thread that waited for the disk stays for the next one. A burst of edits needs many,
+/// and each holds memory.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What the agent is told on its command line.
 pub(crate) struct Settings {
@@ -150,6 +153,7 @@ fn start(settings: Settings, log: &Log) -> Result<(), RunError> {
     log.start().map_err(RunError::Process)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .thread_keep_alive(LINGER)
         .build()
         .map_err(RunError::Process)?;
     let outcome = runtime.block_on(serve(settings, log.dropped()));
