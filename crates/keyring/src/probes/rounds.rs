@@ -179,7 +179,7 @@ impl Probes {
                 self.start_write(records, decision.transitions, Purpose::Observation(trial));
             }
             // A trial that is due while something is written comes again with the next round.
-            None => self.trial = trial.filter(|_| !self.disk.is_busy()),
+            None => self.trial = trial.filter(|_| !self.disk.turns_away(now)),
         }
         self.end_bootstrap();
     }

@@ -45,8 +45,11 @@ pub(super) enum WriteRound {
 pub(super) struct Disk {
     interval: Duration,
     began: Option<Now>,
-    /// Whether what is being written is only a checkpoint: nothing waits for that.
+    /// Whether what is being written is only a checkpoint: nothing waits for that, until
+    /// something is turned away.
     is_checkpoint: bool,
+    /// Since when a step of the registry waits for the checkpoint that is being written.
+    turned_away: Option<Now>,
     slow_said: bool,
     failing: Option<Failing>,
     behind: Option<Behind>,
@@ -59,6 +62,9 @@ struct Behind {
     failures: u32,
     /// Monotonic time of the next attempt.
     next: Duration,
+    /// What was said of it last, and how often in a row.
+    reason: String,
+    repeated: u64,
 }
 
 #[derive(Debug)]
@@ -79,27 +85,36 @@ impl Disk {
             interval,
             began: None,
             is_checkpoint: false,
+            turned_away: None,
             slow_said: false,
             failing: None,
             behind: None,
         };
         if checkpoint_behind {
-            disk.is_behind(now);
+            // The log of the start has said why, in its own words.
+            disk.fall_behind("", now);
         }
         disk
     }
 
-    /// The checkpoint could not be written, once more. Returns how often in a row.
-    fn is_behind(&mut self, now: Now) -> u32 {
-        let behind = self.behind.get_or_insert(Behind {
+    /// The checkpoint could not be written, once more. Returns how often in a row for this reason.
+    fn fall_behind(&mut self, reason: &str, now: Now) -> u64 {
+        let behind = self.behind.get_or_insert_with(|| Behind {
             since: now,
             failures: 0,
             next: now.mono,
+            reason: String::new(),
+            repeated: 0,
         });
         behind.failures = behind.failures.saturating_add(1);
         let pause = schedule::backed_off(self.interval, behind.failures);
         behind.next = now.mono.saturating_add(pause);
-        behind.failures
+        if behind.reason != reason {
+            reason.clone_into(&mut behind.reason);
+            behind.repeated = 0;
+        }
+        behind.repeated = behind.repeated.saturating_add(1);
+        behind.repeated
     }
 
     pub(super) fn is_busy(&self) -> bool {
@@ -109,7 +124,27 @@ impl Disk {
     fn begin(&mut self, is_checkpoint: bool, now: Now) {
         self.began = Some(now);
         self.is_checkpoint = is_checkpoint;
+        self.turned_away = None;
         self.slow_said = false;
+    }
+
+    /// Whether something is written, for which a step of the registry that is due has to wait.
+    pub(super) fn turns_away(&mut self, now: Now) -> bool {
+        if self.is_busy() {
+            self.turned_away.get_or_insert(now);
+        }
+        self.is_busy()
+    }
+
+    /// Since when the state file waits for a write that takes long: its own, or that of a
+    /// checkpoint in its way.
+    fn slow_since(&self) -> Option<Now> {
+        let began = self.began.filter(|_| self.slow_said)?;
+        if self.is_checkpoint {
+            self.turned_away
+        } else {
+            Some(began)
+        }
     }
 
     /// When (monotonic) a checkpoint that is behind is to be written again. Not while something
@@ -148,7 +183,7 @@ impl Disk {
         self.began = None;
         match behind {
             Some(reason) => {
-                let repeated = self.is_behind(now);
+                let repeated = self.fall_behind(reason, now);
                 if repeated.is_power_of_two() {
                     warn!(reason, repeated, "state.checkpoint_behind");
                 } else {
@@ -197,7 +232,7 @@ impl Disk {
 
     /// Whether the state file lags behind what was decided.
     pub(super) fn state_lags(&self) -> bool {
-        self.failing.is_some() || self.slow_said && self.is_busy() && !self.is_checkpoint
+        self.failing.is_some() || self.slow_since().is_some()
     }
 
     /// Whether the checkpoint lags behind the state file.
@@ -207,11 +242,10 @@ impl Disk {
 
     pub(super) fn trouble(&self) -> Option<Trouble> {
         let failed = self.failing.as_ref().map(|failing| failing.since);
-        let slow = self.began.filter(|_| self.slow_said && !self.is_checkpoint);
         let behind = self.behind.as_ref().map(|behind| behind.since);
         [
             ("write_failed", failed),
-            ("write_slow", slow),
+            ("write_slow", self.slow_since()),
             ("checkpoint_behind", behind),
         ]
         .into_iter()
@@ -233,7 +267,7 @@ impl Probes {
         transitions: Vec<Transition>,
         purpose: Purpose,
     ) {
-        if self.disk.is_busy() {
+        if self.disk.turns_away(self.doors.clock.now()) {
             return;
         }
         self.disk.begin(false, self.doors.clock.now());
@@ -358,6 +392,45 @@ mod tests {
             disk.trouble().map(|trouble| trouble.word),
             Some("write_slow")
         );
+        assert!(disk.state_lags());
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_late_for_another_reason_is_counted_anew() {
+        let mut disk = Disk::found(true, Duration::from_secs(30), at(0));
+        let reasons = ["full", "full", "full", "read-only", "read-only", "full"];
+        let counts = reasons.map(|reason| disk.fall_behind(reason, at(1)));
+        assert_eq!(counts, [1, 2, 3, 1, 2, 1]);
+        assert_eq!(disk.behind.map(|behind| behind.failures), Some(7));
+    }
+
+    #[test]
+    fn a_slow_checkpoint_is_a_state_that_lags_only_where_something_waits_for_it() {
+        let mut disk = Disk::found(true, Duration::from_secs(30), at(0));
+        let word = |disk: &Disk| disk.trouble().map(|trouble| trouble.word);
+        disk.begin(true, at(100));
+        disk.watch(at(110).mono);
+        assert!(!disk.state_lags());
+        assert_eq!(word(&disk), Some("checkpoint_behind"));
+        for since in [130, 160] {
+            assert!(disk.turns_away(at(since)));
+            assert!(disk.state_lags());
+            let trouble = disk.trouble().unwrap();
+            assert_eq!((trouble.word, trouble.since), ("write_slow", at(130)));
+        }
+        disk.checkpoint(Some("no space left on device"), at(170));
+        assert!(!disk.state_lags());
+        assert_eq!(word(&disk), Some("checkpoint_behind"));
+        assert!(!disk.turns_away(at(171)));
+        // The next one keeps nobody waiting, until it is slow too and turns something away.
+        disk.begin(true, at(200));
+        disk.watch(at(210).mono);
+        assert!(!disk.state_lags());
+        disk.checkpoint(None, at(211));
+        disk.begin(true, at(300));
+        assert!(disk.turns_away(at(301)));
+        assert!(!disk.state_lags(), "not slow yet");
+        disk.watch(at(310).mono);
         assert!(disk.state_lags());
     }
 }

@@ -304,8 +304,8 @@ async fn a_checkpoint_that_is_behind_is_tried_again_by_itself_ever_more_rarely()
     let said = lines.with("state.checkpoint_behind");
     assert_eq!(
         said.len(),
-        2,
-        "the second and the fourth in a row: {said:?}"
+        3,
+        "the first, second and fourth in a row: {said:?}"
     );
 
     world.disk.state().checkpoint_fails = false;
@@ -335,6 +335,54 @@ async fn a_checkpoint_that_hangs_is_no_state_that_lags() {
         sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(world.disk.state().renewals, 1);
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_that_waits_for_a_checkpoint_that_hangs_is_seen() {
+    let world = with_a_checkpoint_behind();
+    let hang = world.disk.hang();
+    world.hurry(45).await;
+    world.transit.script().metadata = Ok(metadata(&[1, 2]));
+    world.hurry(35).await;
+    assert_eq!(world.disk_trouble(), Some("write_slow"));
+    world.has_metric("state_unwritten{file=\"state\"} 1");
+    assert_eq!(world.view.load().generation, 1);
+    world.disk.state().checkpoint_fails = false;
+    drop(hang);
+    while world.view.load().generation < 2 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(world.disk_trouble(), None);
+    world.has_metric("state_unwritten{file=\"state\"} 0");
+    world.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_promotion_that_waits_for_a_checkpoint_that_hangs_is_seen() {
+    let world = World::healthy().await;
+    world.transit.script().metadata = Ok(metadata(&[1, 2]));
+    world.pass(75).await;
+    // The last count comes without its checkpoint; then the activation delay runs.
+    world.disk.state().checkpoint_fails = true;
+    world.pass(25).await;
+    assert_eq!(world.view.load().generation, 4);
+    assert_eq!(world.disk_trouble(), Some("checkpoint_behind"));
+    let hang = world.disk.hang();
+    for _ in 0..300 {
+        world.hurry(1).await;
+        if world.disk_trouble() == Some("write_slow") {
+            break;
+        }
+    }
+    assert_eq!(world.disk_trouble(), Some("write_slow"));
+    world.has_metric("state_unwritten{file=\"state\"} 1");
+    assert!(!world.encrypts().contains(&2), "no trial without a disk");
+    world.disk.state().checkpoint_fails = false;
+    drop(hang);
+    while world.disk.active() != Some(2) {
+        sleep(Duration::from_millis(10)).await;
+    }
     world.end().await.unwrap();
 }
 
