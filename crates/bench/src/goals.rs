@@ -63,8 +63,8 @@ impl Goal {
         }
     }
 
-    /// A missed goal stays missed, whoever else misses it. That the floors miss it themselves is
-    /// always worth a word; the relay's miss is where ours is no more than a tenth larger.
+    /// A missed goal stays missed, whoever else misses it. That the floors or the relay miss it, too,
+    /// is worth a word where ours is no more than a tenth larger than theirs.
     pub(crate) fn verdict(&self) -> &'static str {
         let Some(value) = self.value else {
             return "not measured";
@@ -72,14 +72,14 @@ impl Goal {
         if self.is_held_by(value) {
             return "held";
         }
-        if self.floors.is_some_and(|floors| !self.is_held_by(floors)) {
-            return "missed, by the floors too";
-        }
-        match self.relay {
-            Some(relay) if !self.is_held_by(relay) && value <= 1.1 * relay => {
-                "missed, by the relay too"
-            }
-            _ => "missed",
+        let as_well = |other: Option<f64>| {
+            other.is_some_and(|other| !self.is_held_by(other) && value <= 1.1 * other)
+        };
+        match (as_well(self.floors), as_well(self.relay)) {
+            (true, true) => "missed, by both too",
+            (true, false) => "missed, by the floors too",
+            (false, true) => "missed, by the relay too",
+            (false, false) => "missed",
         }
     }
 
@@ -279,14 +279,14 @@ mod tests {
     }
 
     #[test]
-    fn a_goal_that_the_floors_miss_themselves_says_so_however_far_ours_is() {
+    fn a_goal_that_the_floors_miss_by_about_as_much_says_so() {
         let mut rows = vec![
             row(Kind::EmptyHandler, 1, 100.0, 10.0),
             row(Kind::EmptyHandlerAgain, 1, 121.0, 10.0),
             row(Kind::Status, 1, 130.0, 10.0),
             row(Kind::BareEncrypt, 1, 200.0, 10.0),
             row(Kind::FloorsEncrypt, 1, 320.0, 10.0),
-            row(Kind::Encrypt, 1, 600.0, 10.0),
+            row(Kind::Encrypt, 1, 353.0, 10.0),
         ];
         let all = goals(&rows, &facts());
         assert_eq!(verdict(&all, "Status at 1:").0, "missed, by the floors too");
@@ -296,6 +296,17 @@ mod tests {
         let (said, goal) = verdict(&all, "Encrypt at 1:");
         assert_eq!(said, "missed, by the floors too");
         assert_eq!(goal.floors, Some(321.0 / 320.0));
+        rows.push(row(Kind::RelayEncrypt, 1, 330.0, 10.0));
+        let both = goals(&rows, &facts());
+        assert_eq!(verdict(&both, "Encrypt at 1:").0, "missed, by both too");
+        rows[5].p50 = 354.0;
+        let all = goals(&rows, &facts());
+        let one = "a tenth more than the floors', not than the relay's";
+        assert_eq!(
+            verdict(&all, "Encrypt at 1:").0,
+            "missed, by the relay too",
+            "{one}"
+        );
     }
 
     #[test]
