@@ -53,14 +53,8 @@ pub(crate) const ALL: &[Scenario] = &[
         "shell.0"
     ),
     stays!("labels", "labels and annotations of the pod"),
-    stays!(
-        "downward",
-        "volumes with facts about the pod, alone and projected"
-    ),
-    stays!(
-        "hostpath",
-        "host paths of all types, read-only, propagation"
-    ),
+    stays!("downward", "a volume with facts about the pod"),
+    stays!("hostpath", "host paths of all types, read-only ones too"),
     stays!(
         "emptydir",
         "empty directories on disk and in memory, sub-paths, fsGroup"
