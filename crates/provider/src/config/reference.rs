@@ -25,7 +25,8 @@ JSON Schema in [config.schema.json](config.schema.json).
   refused.
 - Durations are written as in Go: `30s`, `1h30m`.
 - A secret is never written into this file, onto the command line or into the environment:
-  fields that need one name a file. Every path is absolute.
+  fields that need one name a file. `server.socketPath`, `state.path` and sockets of others are
+  absolute paths; the path of a file may be relative to the working directory.
 - The file is a regular file of at most 1 MiB, with no write or execute bit for the group and
   no bit for others.
 - `BAO_KMS_PROVIDER_LOG_LEVEL`, `BAO_KMS_PROVIDER_SERVER_METRICS_ADDRESS` and

@@ -71,7 +71,7 @@ pub(crate) fn optional_name(text: &str) -> Result<Option<String>, Wrong> {
     }
 }
 
-/// A path to a file, absolute or not.
+/// A path to a file, absolute or relative to the working directory.
 pub(crate) fn file_path(text: &str) -> Result<PathBuf, Wrong> {
     if text.is_empty() {
         return wrong("is required", "give the path of the file");
@@ -85,16 +85,15 @@ pub(crate) fn file_path(text: &str) -> Result<PathBuf, Wrong> {
     if text.chars().any(char::is_control) {
         return wrong("has a control character", "give the path of the file");
     }
-    // What a relative path names depends on where the program was started.
-    if !text.starts_with('/') {
-        return wrong("is not absolute", "start the path with '/'");
-    }
     Ok(PathBuf::from(text))
 }
 
 /// An absolute path without detours.
 pub(crate) fn absolute_path(text: &str) -> Result<PathBuf, Wrong> {
     let path = file_path(text)?;
+    if !text.starts_with('/') {
+        return wrong("is not absolute", "start the path with '/'");
+    }
     let plain = text
         .split('/')
         .skip(1)
