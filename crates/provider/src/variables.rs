@@ -47,7 +47,9 @@ pub fn strays(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<Stra
         .filter_map(|(name, value)| {
             let name = name.to_string_lossy();
             let rest = name.strip_prefix(PREFIX)?;
-            let is_stray = !KNOWN.contains(&&*name) && !is_service_link(rest, &value);
+            // As everywhere, set but empty is not set.
+            let is_stray =
+                !value.is_empty() && !KNOWN.contains(&&*name) && !is_service_link(rest, &value);
             is_stray.then(|| Stray {
                 name: name.escape_debug().to_string(),
             })
@@ -75,18 +77,23 @@ fn is_service_link(rest: &str, value: &OsString) -> bool {
         || words.ends_with("_PORT") && is_address()
 }
 
-/// The variable that was probably meant: one typing error away, or else the one with the most
-/// words in common.
+/// The variable that was probably meant: one typing error away, or else the one that has all the
+/// typed words but at most one. Where two have as many of them, nobody knows which was meant.
 fn nearest(name: &str) -> Option<&'static str> {
     let words = |name: &str| -> Vec<String> {
         let rest = name.strip_prefix(PREFIX).unwrap_or(name);
         rest.split('_').map(str::to_ascii_uppercase).collect()
     };
     let typed = words(name);
-    let common = |known: &&str| words(known).iter().filter(|w| typed.contains(w)).count();
+    let common = |known: &str| {
+        let known = words(known);
+        typed.iter().filter(|word| known.contains(word)).count()
+    };
     closest(name, &KNOWN).or_else(|| {
-        let best = KNOWN.into_iter().max_by_key(common);
-        best.filter(|known| common(known) > 0)
+        let most = KNOWN.into_iter().map(common).max().unwrap_or_default();
+        let mut best = KNOWN.into_iter().filter(|known| common(known) == most);
+        let only = best.next().filter(|_| best.next().is_none());
+        only.filter(|_| most > 0 && most.saturating_add(1) >= typed.len())
     })
 }
 
@@ -133,22 +140,32 @@ mod tests {
                 "{told:?}"
             );
         }
-        let told = told(&[
-            ("BAO_KMS_PROVIDER_TRANSIT_KEYNAME", "k"),
-            ("BAO_KMS_PROVIDER_\u{7}", ""),
-        ]);
+        let told = told(&[("BAO_KMS_PROVIDER_\u{7}", "x")]);
         assert!(
-            told[0].starts_with("BAO_KMS_PROVIDER_TRANSIT_KEYNAME is no"),
+            told[0].starts_with("BAO_KMS_PROVIDER_\\u{7} is no"),
             "{told:?}"
         );
-        assert!(
-            told[0].contains("there are BAO_KMS_PROVIDER_CONFIG, "),
-            "{told:?}"
-        );
-        assert!(
-            told[1].starts_with("BAO_KMS_PROVIDER_\\u{7} is no"),
-            "{told:?}"
-        );
+    }
+
+    #[test]
+    fn where_nobody_knows_what_was_meant_all_variables_are_named() {
+        for typed in [
+            "BAO_KMS_PROVIDER_TRANSIT_KEYNAME",
+            "BAO_KMS_PROVIDER_OPENBAO_ADDRESS",
+            "BAO_KMS_PROVIDER_ADDRESS",
+            "BAO_KMS_PROVIDER_SERVER_SOCKET_PATH",
+            "BAO_KMS_PROVIDER_OPENBAO_CONFIG_FILE",
+            "BAO_KMS_PROVIDER_TOKEN",
+        ] {
+            let told = told(&[(typed, "x")]);
+            let all = "there are BAO_KMS_PROVIDER_CONFIG, BAO_KMS_PROVIDER_LOG_LEVEL, ";
+            assert!(told[0].contains(all), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_set_but_empty_is_not_set() {
+        assert_eq!(told(&[("BAO_KMS_PROVIDER_LOGLEVEL", "")]), [""; 0]);
     }
 
     #[test]
