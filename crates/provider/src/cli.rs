@@ -106,7 +106,8 @@ fn dispatch(
     match &arguments.command {
         Command::Serve => {
             let path = config_path(common, environment);
-            let config = config::load(&path, &overrides(common, environment))?;
+            let config = config::load(&path, &overrides(common, environment))
+                .inspect_err(|_| serve::log_strays(strays, log))?;
             serve::run(&config, &manager(environment, strays), log)
         }
         Command::Config { what: None, report } => {

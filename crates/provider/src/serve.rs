@@ -69,6 +69,7 @@ pub struct Manager {
 pub fn run(config: &Config, manager: &Manager, log: &Log) -> Result<(), Failure> {
     let (level, format) = rooms::logging(config);
     log.follow(level, format).map_err(runtime)?;
+    warn_of(&manager.strays);
     // Both before the first thread: one looks names up, the other changes the environment.
     config.check_host()?;
     let inherited = Inherited::from_env();
@@ -89,6 +90,24 @@ pub fn run(config: &Config, manager: &Manager, log: &Log) -> Result<(), Failure>
         tracing::info!("process.stopped");
     }
     outcome
+}
+
+/// Warns of variables where no configuration could be read, perhaps because one of them was to
+/// name it: nothing says how to log, so the lines come in the default form.
+pub fn log_strays(strays: &[Stray], log: &Log) {
+    if log
+        .follow(tracing::Level::INFO, lines::Format::Json)
+        .is_ok()
+    {
+        warn_of(strays);
+    }
+}
+
+fn warn_of(strays: &[Stray]) {
+    for stray in strays {
+        let (variable, reason) = (&stray.name, stray.to_string());
+        tracing::warn!(variable, reason, "config.unknown_variable");
+    }
 }
 
 /// The log line that ends a daemon that failed, to be written once and last. A configuration
@@ -146,10 +165,6 @@ async fn serve(
         config_fingerprint = config.fingerprint(),
         "process.started"
     );
-    for stray in &manager.strays {
-        let (variable, reason) = (&stray.name, stray.to_string());
-        tracing::warn!(variable, reason, "config.unknown_variable");
-    }
     let mut registry = Registry::with_prefix("openbao_kms");
     describe(config, &mut registry);
     registry.register_collector(Box::new(Losses(log.dropped())));

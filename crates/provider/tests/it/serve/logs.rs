@@ -134,6 +134,34 @@ async fn a_start_that_fails_ends_also_when_nobody_reads_why() {
     }
 }
 
+#[test]
+fn a_variable_that_is_misspelt_is_told_where_the_configuration_is_not_read_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = crate::put(folder.path(), "configVersion: v9\n", 0o640);
+    for config in [&*wrong, "/nowhere/config.yaml"] {
+        let ended = crate::program(&["serve", "--config", config])
+            .env("BAO_KMS_PROVIDER_CONFIGURATION", "hvs.secret")
+            .env("BAO_KMS_PROVIDER_LOGLEVEL", "")
+            .output()
+            .unwrap();
+        assert_eq!(ended.status.code(), Some(3));
+        let text = String::from_utf8(ended.stderr).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let strays = |line: &str| line.contains("\"config.unknown_variable\"");
+        assert!(strays(lines[0]), "{text}");
+        assert!(
+            lines[0].contains("BAO_KMS_PROVIDER_CONFIGURATION"),
+            "{text}"
+        );
+        assert_eq!(lines.iter().filter(|line| strays(line)).count(), 1);
+        assert!(
+            lines.last().unwrap().contains("\"process.failed\""),
+            "{text}"
+        );
+        assert!(!text.contains("hvs.secret"), "{text}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_variable_that_is_misspelt_is_logged_with_what_was_meant() {
     let world = World::new().await;
