@@ -46,6 +46,17 @@ enum Refused {
         in_force: String,
     },
     #[error(
+        "{}: {on_disk} lies there, from a write of this provider that failed at its end, so the \
+         checkpoint of {in_force}, which is in force, is not written beside it; the next \
+         generation, or a restart, brings state file and checkpoint together again",
+        path.display()
+    )]
+    Unfinished {
+        path: PathBuf,
+        on_disk: String,
+        in_force: String,
+    },
+    #[error(
         "{}: the state file is gone, so its checkpoint is not written either; the next generation \
          brings both, and until then do not restart the provider",
         path.display()
@@ -171,12 +182,24 @@ impl State {
     /// a checkpoint that is alone keeps the next process from starting.
     fn renew(&self) -> Result<(), Refused> {
         let mut locked = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        let (store, _) = &mut *locked;
+        let (store, attempts) = &mut *locked;
         let there = self.on_disk(store)?.ok_or_else(|| Refused::Gone {
             path: self.path.clone(),
         })?;
-        self.check_in_force(store, &there)?;
-        Ok(store.renew_checkpoint()?)
+        match self.check_in_force(store, &there) {
+            // Nobody has put it there but us.
+            Err(Refused::Replaced {
+                path,
+                on_disk,
+                in_force,
+            }) if attempts.include(there.current_hash()) => Err(Refused::Unfinished {
+                path,
+                on_disk,
+                in_force,
+            }),
+            Err(refused) => Err(refused),
+            Ok(()) => Ok(store.renew_checkpoint()?),
+        }
     }
 
     fn write(&self, records: &[Record]) -> Result<Persisted, Refused> {
@@ -361,6 +384,38 @@ mod tests {
         let refused = state.renew_checkpoint().unwrap_err().to_string();
         assert!(refused.contains("the state file is gone"), "{refused}");
         assert!(!checkpoint.exists(), "a process could not start with it");
+    }
+
+    #[test]
+    fn what_an_own_write_left_behind_is_blamed_on_nobody() {
+        let home = tempfile::tempdir().unwrap();
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o750)).unwrap();
+        let path = home.path().join("key-registry.json");
+        let (state, _) = State::open(&path, scope()).unwrap();
+        let first = [record(1, RecordState::Active)];
+        state.persist(&first).unwrap();
+        let checkpoint = home.path().join("key-registry.json.checkpoint");
+        let older = fs::read(&checkpoint).unwrap();
+        let second = [first[0].clone(), record(2, RecordState::Pending)];
+        {
+            // As after a directory that could not be synchronised.
+            let mut locked = state.store.lock().unwrap();
+            let next = locked.0.document().unwrap().next(second.to_vec()).unwrap();
+            locked.1.last = Some(next.current_hash().clone());
+            fs::write(&path, next.render()).unwrap();
+        }
+        let refused = state.renew_checkpoint().unwrap_err().to_string();
+        for words in [
+            "generation 2 (krs1.",
+            "a write of this provider that failed",
+            "generation 1 (krs1.",
+        ] {
+            assert!(refused.contains(words), "{refused}");
+        }
+        assert!(!refused.contains("put back"), "{refused}");
+        assert!(fs::read(&checkpoint).unwrap() == older);
+        assert_eq!(state.persist(&second).unwrap().generation, 2);
+        state.renew_checkpoint().unwrap();
     }
 
     #[test]
