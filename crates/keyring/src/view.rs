@@ -5,6 +5,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use pace::Now;
 use registry::{finding::Finding, key_id::KeyId, record::RecordState, snapshot::Snapshot};
 
+/// How many findings are shown at most.
+pub const FINDINGS: usize = 16;
+
 /// One record, as Decrypt sees it.
 #[derive(Debug, Clone)]
 pub struct Slot {
@@ -47,8 +50,11 @@ pub struct View {
     pub healthy_until: Option<Duration>,
     /// Why not healthy, in stable words for logs, `/ready` and errors; empty when healthy.
     pub reasons: Vec<&'static str>,
-    /// Everything definite that is wrong: what stands behind some of the reasons, in full.
+    /// What is definitely wrong: what stands behind some of the reasons, in full. At most
+    /// [`FINDINGS`]: a key with thousands of versions may have a finding for each.
     pub findings: Vec<Finding>,
+    /// How many more there are.
+    pub findings_omitted: usize,
     /// The metadata probes.
     pub metadata: ProbeSight,
     /// The deep probes.

@@ -9,7 +9,7 @@ use registry::{
 };
 
 use super::{Facts, Probes};
-use crate::view::{Slot, View};
+use crate::view::{FINDINGS, Slot, View};
 
 impl Probes {
     pub(super) fn active(&self) -> Option<&Record> {
@@ -45,7 +45,8 @@ impl Probes {
             records: HashMap::with_capacity(self.records.len()),
             healthy_until: verdict.healthy_until,
             reasons: verdict.reasons,
-            findings: self.health.findings().cloned().collect(),
+            findings: self.health.findings().take(FINDINGS).cloned().collect(),
+            findings_omitted: self.health.findings().skip(FINDINGS).count(),
             metadata: self.metadata.failures.sight(),
             deep: self.deep.failures.sight(),
             generation: self.generation,

@@ -18,6 +18,7 @@ pub(super) struct Front {
     pub(super) healthy: bool,
     pub(super) reasons: Vec<&'static str>,
     pub(super) findings: Vec<Finding>,
+    pub(super) findings_omitted: usize,
     pub(super) metadata: ProbeSight,
     pub(super) deep: ProbeSight,
     /// Version and hashed key_id of the write key.
@@ -70,7 +71,7 @@ pub(super) fn render(front: &Front) -> String {
             shown(&front.reasons.join(", "))
         ),
     );
-    findings(&mut page, &front.findings);
+    findings(&mut page, &front.findings, front.findings_omitted);
     failures(&mut page, front);
     page.push_str("<div class=\"grid\">");
     probes(&mut page, front);
@@ -110,8 +111,8 @@ fn card(page: &mut String, title: &str, rows: &[(&str, &str, String)]) {
     page.push_str("</dl></section>");
 }
 
-/// What is wrong for sure, each with what to do.
-fn findings(page: &mut String, findings: &[Finding]) {
+/// What is wrong for sure, each with what to do, and how much more there is.
+fn findings(page: &mut String, findings: &[Finding], omitted: usize) {
     for finding in findings {
         let stake = match finding.label() {
             Label::CryptographicSafety => "data could be read, forged or lost",
@@ -123,6 +124,12 @@ fn findings(page: &mut String, findings: &[Finding]) {
             format_args!(
                 "<p class=\"bad said\">{sentence} <span class=\"soft\">({stake})</span></p>"
             ),
+        );
+    }
+    if omitted > 0 {
+        push(
+            page,
+            format_args!("<p class=\"bad said\">and {omitted} more</p>"),
         );
     }
 }

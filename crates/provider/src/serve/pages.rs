@@ -97,6 +97,7 @@ fn front_page(facts: &Facts) -> Page {
         healthy: view.healthy(now.mono).is_ok(),
         reasons: reasons(&view, now),
         findings: view.findings.clone(),
+        findings_omitted: view.findings_omitted,
         metadata: view.metadata.clone(),
         deep: view.deep.clone(),
         active: view.active.as_ref().map(shown),
@@ -112,35 +113,36 @@ fn front_page(facts: &Facts) -> Page {
 fn ready_page(facts: &Facts) -> Page {
     let view = facts.view.load();
     let now = facts.clock.now();
-    let healthy = view.healthy(now.mono);
-    let active = view.active.as_ref();
-    let reasons = reasons(&view, now);
-    let status = if healthy.is_ok() {
+    let status = if view.healthy(now.mono).is_ok() {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    Page::json(
-        status,
-        &json!({
-            "ready": healthy.is_ok(),
-            "reasons": reasons,
-            "findings": view.findings.iter().map(finding).collect::<Vec<_>>(),
-            "login": login(&facts.openbao.login_state()),
-            "probes": {
-                "metadata": probe(&view.metadata, now),
-                "deep": probe(&view.deep, now),
-            },
-            "state": {
-                "generation": view.generation,
-                "trouble": view.disk.map(|trouble| trouble.word),
-                "since": view.disk.map(|trouble| timestamp(&trouble)),
-                "for_seconds": view.disk.map(|trouble| lasts(&trouble, now)),
-            },
-            "key_id_hash": active.map(|snapshot| snapshot.key_id.hash()),
-            "transit_key_version": active.map(|snapshot| snapshot.version),
-        }),
-    )
+    let login = login(&facts.openbao.login_state());
+    Page::json(status, &ready(&view, &login, now))
+}
+
+fn ready(view: &View, login: &str, now: Now) -> Value {
+    let active = view.active.as_ref();
+    json!({
+        "ready": view.healthy(now.mono).is_ok(),
+        "reasons": reasons(view, now),
+        "findings": view.findings.iter().map(finding).collect::<Vec<_>>(),
+        "findings_omitted": view.findings_omitted,
+        "login": login,
+        "probes": {
+            "metadata": probe(&view.metadata, now),
+            "deep": probe(&view.deep, now),
+        },
+        "state": {
+            "generation": view.generation,
+            "trouble": view.disk.map(|trouble| trouble.word),
+            "since": view.disk.map(|trouble| timestamp(&trouble)),
+            "for_seconds": view.disk.map(|trouble| lasts(&trouble, now)),
+        },
+        "key_id_hash": active.map(|snapshot| snapshot.key_id.hash()),
+        "transit_key_version": active.map(|snapshot| snapshot.version),
+    })
 }
 
 /// What stands behind a reason, in full.
@@ -195,5 +197,26 @@ fn metrics_page(registry: &Registry, asked: &Asked) -> Page {
             StatusCode::INTERNAL_SERVER_ERROR,
             "metrics cannot be written\n",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_of_the_findings_is_counted() {
+        let view = View {
+            findings: vec![Finding::KeyType],
+            findings_omitted: 3,
+            ..View::default()
+        };
+        let now = Now {
+            wall: 0,
+            mono: Duration::ZERO,
+        };
+        let ready = ready(&view, "logged_in", now);
+        assert_eq!(ready["findings"].as_array().map(Vec::len), Some(1));
+        assert_eq!(ready["findings_omitted"], 3);
     }
 }

@@ -314,3 +314,21 @@ async fn the_verdict_goes_stale_by_itself_and_says_so() {
     assert_eq!(world.reasons(), ["metadata_stale"]);
     world.end().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_many_findings_sixteen_are_shown_and_the_rest_is_counted() {
+    for (found, shown, omitted) in [(16, 16, 0), (20, 16, 4)] {
+        let mut world = World::new(Some(first()));
+        let mut probes = world.probes(settings());
+        let findings = vec![registry::finding::Finding::KeyType; found];
+        probes
+            .health
+            .metadata_accepted(&findings, world.clock.now().mono);
+        probes.publish();
+        let view = world.view.load();
+        assert_eq!(
+            (view.findings.len(), view.findings_omitted),
+            (shown, omitted)
+        );
+    }
+}

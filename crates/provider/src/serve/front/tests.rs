@@ -16,6 +16,7 @@ fn front() -> Front {
             Finding::UpsertAllowed,
             Finding::RoundTrip("<i>other</i> bytes"),
         ],
+        findings_omitted: 3,
         metadata: ProbeSight {
             passed: Some(Duration::from_secs(90)),
             trouble: Some(Trouble {
@@ -51,6 +52,7 @@ fn what_is_wrong_and_since_when_is_said_in_words() {
         "creates missing keys on encrypt; set disable_<wbr>upsert=true in its config/keys <span",
         "(data could be read, forged or lost)",
         "is wrong: &lt;i&gt;other&lt;/i&gt; bytes; look for a proxy",
+        "<p class=\"bad said\">and 3 more</p>",
         "metadata probe: OpenBao is &lt;b&gt;sealed&lt;/b&gt;; unseal_<wbr>it",
         "openbao_<wbr>sealed for 5 min",
         ">write key, unused<",
@@ -75,6 +77,7 @@ fn a_healthy_page_writes_and_lists_nothing_that_failed() {
     (front.healthy, front.reasons) = (true, Vec::new());
     front.metadata = ProbeSight::default();
     front.findings.clear();
+    front.findings_omitted = 0;
     front.lately.errors.clear();
     let page = render(&front);
     for words in [">healthy<", ">writes<", ">none</p>"] {
