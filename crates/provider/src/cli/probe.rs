@@ -41,9 +41,7 @@ fn hint(error: &ClientError) -> &'static str {
             ErrorKind::NotFound => {
                 "start the provider, or name its server.socketPath with --socket"
             }
-            ErrorKind::ConnectionRefused => {
-                "the process that made it is gone: start the provider"
-            }
+            ErrorKind::ConnectionRefused => "the process that made it is gone: start the provider",
             ErrorKind::PermissionDenied => {
                 "ask as a member of server.socketGroup, who may also pass through the directories above it"
             }
