@@ -250,7 +250,7 @@ async fn malformed_and_unknown_key_ids_are_two_errors() {
     // A well-formed id with the annotations of another is not one that Encrypt returned.
     let mut unknown = request(4, b"seed");
     unknown.key_id = snapshot(99).key_id.as_str().to_owned();
-    assert_eq!(rig.decrypt(unknown).await, Err(Error::KeyIdUnknown));
+    assert_eq!(rig.decrypt(unknown).await, Err(Error::KeyIdForeign));
     assert_eq!(rig.transit.count(), 0);
     rig.assert_counted(r#"decrypt_key_id_errors_total{reason="malformed"} 4"#);
     rig.assert_counted(r#"decrypt_key_id_errors_total{reason="unknown"} 1"#);
