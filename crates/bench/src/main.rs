@@ -41,7 +41,7 @@ use std::{
     time::Duration,
 };
 
-use ::stage::{places, process};
+use ::stage::{machine, places, process, tables};
 use clap::Parser;
 use tokio::{
     runtime::Builder,
@@ -233,7 +233,7 @@ async fn measure(arguments: &Arguments, backend: &Backend, home: &Path) -> Resul
         ));
     }
     Ok(Report {
-        machine: machine(),
+        machine: machine::describe(),
         backend: format!("{} on {}", backend.program, backend.whereabouts()),
         goals: goals::goals(&rows, &facts),
         rows,
@@ -287,31 +287,15 @@ fn publish(arguments: &Arguments, report: &Report) -> Result<(), Problem> {
         fs::write(path, format!("{:#}\n", report.json()))?;
     }
     if let Some(path) = &arguments.document {
-        let name = if arguments.address.is_some() {
-            "openbao"
+        let mark = if arguments.address.is_some() {
+            "bench openbao"
         } else {
-            "bao-dev"
+            "bench bao-dev"
         };
         let text = fs::read_to_string(path)?;
-        let text = report::replaced(&text, name, &report.markdown());
-        let text = text.ok_or_else(|| format!("{}: no marks of bench {name}", path.display()))?;
+        let text = tables::replaced(&text, mark, &report.markdown());
+        let text = text.ok_or_else(|| format!("{}: no marks of {mark}", path.display()))?;
         fs::write(path, text)?;
     }
     Ok(())
-}
-
-/// The machine in one line: processors, their model, memory, kernel.
-fn machine() -> String {
-    let line = |file: &str, name: &str| {
-        let text = fs::read_to_string(file).ok()?;
-        let line = text.lines().find(|line| line.starts_with(name))?;
-        Some(line.split_once(':')?.1.trim().to_owned())
-    };
-    let unknown = || "unknown".to_owned();
-    let model = line("/proc/cpuinfo", "model name").unwrap_or_else(unknown);
-    let memory = line("/proc/meminfo", "MemTotal").unwrap_or_else(unknown);
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let uname = rustix::system::uname();
-    let kernel = uname.release().to_string_lossy();
-    format!("{cores} processors, {model}, {memory} of memory, Linux {kernel}")
 }

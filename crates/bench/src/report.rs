@@ -1,8 +1,7 @@
 //! The table for people, and the same for machines.
 
-use std::fmt::Write as _;
-
 use serde_json::{Value, json};
+use stage::tables::{Table, aligned, markdown, words};
 
 use crate::{goals::Goal, row::Row};
 
@@ -52,19 +51,14 @@ impl Report {
     pub(crate) fn markdown(&self) -> String {
         let mut out = format!("{}. Backend: {}.\n\n", self.machine, self.backend);
         for table in self.tables() {
-            for (number, cells) in table.iter().enumerate() {
-                let _ = writeln!(out, "| {} |", cells.join(" | "));
-                if number == 0 {
-                    let _ = writeln!(out, "|---|{}", "--:|".repeat(cells.len() - 1));
-                }
-            }
+            out.push_str(&markdown(&table));
             out.push('\n');
         }
         out
     }
 
-    fn tables(&self) -> [Vec<Vec<String>>; 3] {
-        let mut rows = vec![titles(&[
+    fn tables(&self) -> [Table; 3] {
+        let mut rows = vec![words(&[
             "call",
             "at once",
             "p50 us",
@@ -75,10 +69,10 @@ impl Report {
             "backend calls",
         ])];
         rows.extend(self.rows.iter().map(cells));
-        let mut provider = vec![titles(&["provider", "value"])];
+        let mut provider = vec![words(&["provider", "value"])];
         let figures = self.provider.iter();
         provider.extend(figures.map(|(name, value)| vec![(*name).to_owned(), figure(*value)]));
-        let mut goals = vec![titles(&[
+        let mut goals = vec![words(&[
             "goal", "limit", "value", "floors", "relay", "verdict",
         ])];
         goals.extend(self.goals.iter().map(|goal| {
@@ -95,19 +89,6 @@ impl Report {
         }));
         [rows, provider, goals]
     }
-}
-
-/// `document` with the text between the two marks of `name` replaced; none when they are not
-/// there.
-pub(crate) fn replaced(document: &str, name: &str, text: &str) -> Option<String> {
-    let (begin, end) = (format!("<!-- bench {name} -->"), "<!-- /bench -->");
-    let (before, rest) = document.split_once(&begin)?;
-    let (_, after) = rest.split_once(end)?;
-    Some(format!("{before}{begin}\n\n{text}{end}{after}"))
-}
-
-fn titles(titles: &[&str]) -> Vec<String> {
-    titles.iter().map(|&title| title.to_owned()).collect()
 }
 
 fn cells(row: &Row) -> Vec<String> {
@@ -134,50 +115,5 @@ fn figure(value: f64) -> String {
         format!("{value:.0}")
     } else {
         format!("{value:.1}")
-    }
-}
-
-/// The first column to the left, the others to the right.
-fn aligned(table: &[Vec<String>]) -> String {
-    let columns = table.first().map_or(0, Vec::len);
-    let width = |column: usize| {
-        let cells = table.iter().filter_map(|cells| cells.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut out = String::new();
-    for cells in table {
-        for (column, (cell, &width)) in cells.iter().zip(&widths).enumerate() {
-            let _ = match column {
-                0 => write!(out, "{cell:<width$}"),
-                _ => write!(out, "  {cell:>width$}"),
-            };
-        }
-        out.push('\n');
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_text_between_the_marks_of_that_name_is_replaced() {
-        let document = "a\n<!-- bench x -->\nold\n<!-- /bench -->\nb\n<!-- bench y -->\nkept\n<!-- /bench -->\n";
-        assert_eq!(
-            replaced(document, "x", "new\n").unwrap(),
-            "a\n<!-- bench x -->\n\nnew\n<!-- /bench -->\nb\n<!-- bench y -->\nkept\n<!-- /bench -->\n"
-        );
-        assert_eq!(replaced(document, "z", "new"), None);
-    }
-
-    #[test]
-    fn columns_line_up_under_their_titles() {
-        let table = [titles(&["call", "p50"]), titles(&["Decrypt, equal", "7"])];
-        assert_eq!(
-            aligned(&table),
-            "call            p50\nDecrypt, equal    7\n"
-        );
     }
 }
